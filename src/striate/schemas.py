@@ -1,0 +1,117 @@
+"""The columns of every table, the preprocessing record and the predictions file.
+
+Tables are CSV files whose columns are read as text (`read_table`), because classes may be
+called `NA`, `None` or `001`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from striate import files
+
+SPLITS = ("train", "val", "test")
+"""Splits of a sample table; a sample outside all of them has the split `""` and a note that says why."""
+
+SAMPLE_COLUMNS = ("path", "label", "split", "note")
+QUARANTINE_COLUMNS = ("path", "label", "split", "reason")
+HISTORY_COLUMNS = (
+    "epoch",  # counted from 1
+    "lr",  # learning rate at the epoch's last step
+    "train_loss",  # mean over the epoch's samples, as trained (augmented, dropout on)
+    "train_accuracy",
+    "val_loss",  # empty without a validation split
+    "val_accuracy",
+    "best",  # 1 for the epochs that were the best so far
+)
+"""`history.csv`; durations are kept in `timing.csv`, so that a repeated run gives an identical history."""
+TIMING_COLUMNS = ("epoch", "seconds", "images_per_second")
+PREDICTION_COLUMNS = ("image", "label", "predicted", "probability")
+"""The first columns of `predictions-<split>.csv`; the probability of each class follows as `p(<class>)`
+where there are at most 50, else `second`, `p_second`, ... up to the fifth. `label` is empty where unknown."""
+
+OUTPUTS = ("logits", "log_probabilities", "logit", "probability")
+"""What a network puts out: (N, K) logits or log-probabilities, or one logit or probability per image (N, 1)."""
+
+Output = Literal["logits", "log_probabilities", "logit", "probability"]
+Fit = Literal["squash", "crop", "pad"]
+
+
+class Preprocess(BaseModel):
+    """How an image file becomes a network's input; travels in the bundle.
+
+    An image is turned upright (EXIF), converted to grey or RGB, brought to `height` x `width`, scaled to
+    [0, 1], its pixels permuted if a seed says so, and normalised as `(x - mean) / std` per channel.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channels: Literal[1, 3]
+    height: Annotated[int, Field(ge=1)]
+    width: Annotated[int, Field(ge=1)]
+    fit: Fit = "squash"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    permute_pixels: int | None = None
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        return (self.channels, self.height, self.width)
+
+    def normalize(self, images: np.ndarray) -> np.ndarray:
+        """Return float32 (N, C, H, W) network input for uint8 (N, C, H, W) `images`."""
+        shape = (1, self.channels, 1, 1)
+        mean = np.asarray(self.mean, np.float32).reshape(shape)
+        std = np.asarray(self.std, np.float32).reshape(shape)
+        return (images.astype(np.float32) / np.float32(255) - mean) / std
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network put out for some labelled or unlabelled images.
+
+    Attributes:
+        images: paths, (N,).
+        labels: int64 (N,), positions in `class_names`; -1 where the label is unknown.
+        logits: float32 (N, K); softmax gives the probabilities, whatever the network puts out.
+        class_names: (K,).
+    """
+
+    images: tuple[str, ...]
+    labels: np.ndarray
+    logits: np.ndarray
+    class_names: tuple[str, ...]
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float64 (N, K)."""
+        shifted = self.logits.astype(np.float64)
+        shifted -= shifted.max(axis=1, keepdims=True)
+        exponentials = np.exp(shifted)
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """int64 (N,): the most probable class, the first of several."""
+        return self.logits.argmax(axis=1)
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV file with every column as text and no guessing of missing values."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write `table` as CSV (RFC 4180, UTF-8, `\\n`), atomically."""
+    buffer = io.StringIO()
+    table.to_csv(buffer, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+    files.write_text(path, buffer.getvalue())
