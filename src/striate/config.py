@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from striate import files
 from striate.errors import UserError, unknown_name
 from striate.schemas import Fit
 
-Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -25,63 +29,84 @@ class DataConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    data: str  # folder, .zip, .csv or the name of a data set
-    data_root: str | None = None  # where named data sets are kept on disk
-    fraction: Annotated[float, Field(gt=0, le=1)] | None = None  # share of the training pool to train on
-    val_fraction: Share | None = None  # share carved for validation; 0: train on everything, keep the last epoch
-    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None  # share carved for the test split, if none is given
-    classes: tuple[str, ...] | None = None  # only these classes
-    permute_pixels: int | None = None  # seed of one fixed permutation of every image's pixels
-    normalize: Literal["none", "dataset", "imagenet", "half"] = "dataset"
-    image_size: Annotated[int, Field(ge=1, le=4096)] | None = None  # side in pixels; None: from the data
-    channels: Literal["auto", "grey", "rgb"] = "auto"
-    fit: Fit = "squash"
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    data: str = Field(description="folder, .zip, .csv, or the name of a data set")
+    data_root: str | None = Field(None, description="folder in which named data sets lie")
+    fraction: float | None = Field(None, gt=0, le=1, description="share of the images to train on")
+    val_fraction: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share carved for validation; 0: none, and the last epoch is kept",
+    )
+    test_fraction: float | None = Field(
+        None, gt=0, lt=1, description="share carved for the test split where none is given (0.15)"
+    )
+    classes: tuple[str, ...] | None = Field(None, description="only these classes, separated by commas")
+    permute_pixels: int | None = Field(
+        None, ge=0, description="seed of one fixed permutation of the pixels of every image"
+    )
+    normalize: Literal["none", "dataset", "imagenet", "half"] = Field(
+        "dataset", description="mean and deviation that images are normalised with"
+    )
+    image_size: int | None = Field(None, ge=1, le=4096, description="side of the input in pixels")
+    channels: Literal["auto", "grey", "rgb"] = Field("auto", description="channels of the input")
+    fit: Fit = Field("squash", description="how an image that is not square becomes square")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of splits, weights, order and augmentation")
 
 
 class TrainConfig(DataConfig):
     """Everything that determines a training run."""
 
-    model: str = "mynet"  # name of a net, or path of a net.yaml
-    model_options: dict[str, Any] = {}
+    model: str = Field("mynet", description="name of a network, or path of a net.yaml")
+    model_options: dict[str, Any] = Field({}, description="option of the network, key=value; repeatable")
 
-    epochs: Count = 20
-    batch_size: Count = 64
-    lr: Positive | Literal["auto"] = 3e-3  # peak learning rate; "auto" runs the learning-rate finder
-    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # sgd only
-    nesterov: bool = False  # sgd only
-    weight_decay: NotNegative = 0.0
-    schedule: Literal["constant", "step", "plateau", "cosine", "one-cycle"] = "one-cycle"
-    step_epochs: Count = 5  # step: epochs between two reductions
-    step_factor: Annotated[float, Field(gt=0, lt=1)] = 0.2  # step and plateau: each reduction multiplies by this
-    patience: Count = 3  # plateau: epochs without improvement before a reduction
-    warmup_epochs: NotNegative = 0.0  # linear rise to `lr` (one-cycle: its rising part; 0 means 30 %)
+    epochs: int = Field(20, ge=1, description="passes over the training images")
+    batch_size: int = Field(64, ge=1, description="images a step")
+    lr: PositiveFloat | Literal["auto"] = Field(3e-3, description="peak learning rate; 'auto': search")
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="update rule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    nesterov: bool = Field(False, description="Nesterov's form of momentum, for sgd")
+    weight_decay: float = Field(0.0, ge=0, description="L2 penalty (sgd, adam) or decoupled decay (adamw)")
+    schedule: Literal["constant", "step", "plateau", "cosine", "one-cycle"] = Field(
+        "one-cycle", description="how the learning rate changes"
+    )
+    step_epochs: int = Field(5, ge=1, description="step: epochs between two reductions")
+    step_factor: float = Field(0.2, gt=0, lt=1, description="step, plateau: factor of a reduction")
+    patience: int = Field(3, ge=1, description="plateau: epochs without improvement before a reduction")
+    warmup_epochs: float = Field(
+        0.0, ge=0, description="epochs of linear rise to the learning rate (one-cycle: 0 means 30 % of them)"
+    )
 
-    loss: Literal["auto", "cross-entropy", "nll", "bce", "squared-error"] = "auto"
-    label_smoothing: Share = 0.0
-    class_weights: Literal["none", "balanced"] = "none"
-    augment: Literal["none", "flip-crop", "photo", "trivial"] = "none"
-    mixup: NotNegative = 0.0  # Beta(a, a) of the mixing share; 0: off
-    cutmix: NotNegative = 0.0
-    clip_grad: Positive | None = None  # largest allowed norm of the gradient
+    loss: Literal["auto", "cross-entropy", "nll", "bce", "squared-error"] = Field(
+        "auto", description="loss; 'auto' follows from what the network puts out"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target spread over all classes")
+    class_weights: Literal["none", "balanced"] = Field("none", description="weigh rare classes up")
+    augment: Literal["none", "flip-crop", "photo", "trivial"] = Field("none", description="augmentation")
+    mixup: float = Field(0.0, ge=0, description="alpha of mixup's Beta(alpha, alpha); 0: off")
+    cutmix: float = Field(0.0, ge=0, description="alpha of cutmix's Beta(alpha, alpha); 0: off")
+    clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient")
 
-    early_stopping: Count | None = None  # epochs without improvement before training ends
-    best_by: Literal["val_loss", "val_accuracy"] = "val_loss"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    precision: Literal["auto", "32", "bf16"] = "auto"
-    memory_format: Literal["auto", "contiguous", "channels-last"] = "auto"
-    num_workers: Annotated[int, Field(ge=0)] | None = None  # decoding processes; None: from the machine
-    tensorboard: bool = False
-    goal: Annotated[float, Field(gt=0, le=1)] | None = None  # accuracy drawn as a line in the curves
+    early_stopping: int | None = Field(None, ge=1, description="end after so many epochs without gain")
+    best_by: Literal["val_loss", "val_accuracy"] = Field(
+        "val_loss", description="what the best epoch is best by"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
+    precision: Literal["auto", "32", "bf16"] = Field("auto", description="float32, or bfloat16 autocast")
+    memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
+        "auto", description="layout in memory"
+    )
+    num_workers: int | None = Field(None, ge=0, description="processes that decode large images")
+    tensorboard: bool = Field(False, description="write TensorBoard events")
+    goal: float | None = Field(None, gt=0, le=1, description="accuracy drawn as a line in the curves")
 
-    @field_validator("model_options")
+    @field_validator("*")
     @classmethod
-    def _plain_options(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for name, value in options.items():
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"option {name} is {value}; expected a finite number")
-        return options
+    def _finite(cls, value: Any) -> Any:
+        numbers = value.values() if isinstance(value, dict) else (value,)
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise ValueError(f"expected a finite number, got {value}")
+        return value
 
     @model_validator(mode="after")
     def _one_mixing(self) -> Self:
@@ -124,16 +149,20 @@ def read(path: Path) -> dict[str, Any]:
 
 def write(path: Path, config: TrainConfig) -> None:
     """Write `config` as YAML, one setting a line, in the order of the class."""
-    files.write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    files.write_text(
+        path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    )
 
 
 def _explain(error: ValidationError) -> str:
     """Turn pydantic's findings into one line: setting, what came, what was expected."""
     found = error.errors(include_url=False)[0]
-    name = str(found["loc"][0]) if found["loc"] else "settings"
+    name = str(found["loc"][0]).replace("_", "-") if found["loc"] else ""
     if found["type"] == "literal_error":
         known = found["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        return unknown_name(name.replace("_", "-"), found["input"], known)
+        return unknown_name(name, found["input"], known)
     if found["type"] == "value_error":
-        return f"{found['ctx']['error']}"
-    return f"{name.replace('_', '-')} is {found['input']!r}: {found['msg'][0].lower()}{found['msg'][1:]}."
+        return f"{name}: {found['ctx']['error']}".removeprefix(": ")
+    expected = found["msg"].removeprefix("Input should be ").split(", unable")[0]
+    expected = f"a number {expected}" if expected.startswith(("greater", "less")) else expected
+    return f"{name} is {found['input']!r}: expected {expected}."

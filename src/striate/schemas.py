@@ -10,13 +10,15 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from striate import files
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPLITS = ("train", "val", "test")
 """Splits of a sample table; a sample outside all of them has the split `""` and a note that says why."""
@@ -39,7 +41,7 @@ PREDICTION_COLUMNS = ("image", "label", "predicted", "probability")
 where there are at most 50, else `second`, `p_second`, ... up to the fifth. `label` is empty where unknown."""
 
 OUTPUTS = ("logits", "log_probabilities", "logit", "probability")
-"""What a network puts out: (N, K) logits or log-probabilities, or one logit or probability per image (N, 1)."""
+"""What a network puts out: logits or log-probabilities (N, K), or one logit or probability an image (N, 1)."""
 
 Output = Literal["logits", "log_probabilities", "logit", "probability"]
 Fit = Literal["squash", "crop", "pad"]
@@ -96,22 +98,25 @@ class Predictions:
         """float64 (N, K)."""
         shifted = self.logits.astype(np.float64)
         shifted -= shifted.max(axis=1, keepdims=True)
-        exponentials = np.exp(shifted)
-        return exponentials / exponentials.sum(axis=1, keepdims=True)
+        exponentials: np.ndarray = np.exp(shifted)
+        exponentials /= exponentials.sum(axis=1, keepdims=True)
+        return exponentials
 
     @property
     def predicted(self) -> np.ndarray:
         """int64 (N,): the most probable class, the first of several."""
-        return self.logits.argmax(axis=1)
+        return np.argmax(self.logits, axis=1)
 
 
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV file with every column as text and no guessing of missing values."""
+    import pandas as pd
+
     return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write `table` as CSV (RFC 4180, UTF-8, `\\n`), atomically."""
+    """Write `table` as CSV (UTF-8, lines end in a line feed), atomically."""
     buffer = io.StringIO()
     table.to_csv(buffer, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
     files.write_text(path, buffer.getvalue())
