@@ -41,7 +41,7 @@ PREDICTION_COLUMNS = ("image", "label", "predicted", "probability")
 where there are at most 50, else `second`, `p_second`, ... up to the fifth. `label` is empty where unknown."""
 
 OUTPUTS = ("logits", "log_probabilities", "logit", "probability")
-"""What a network puts out: logits or log-probabilities (N, K), or one logit or probability an image (N, 1)."""
+"""What a network puts out: logits or log-probabilities (N, K), or one logit or probability (N, 1)."""
 
 Output = Literal["logits", "log_probabilities", "logit", "probability"]
 Fit = Literal["squash", "crop", "pad"]
@@ -105,7 +105,8 @@ class Predictions:
     @property
     def predicted(self) -> np.ndarray:
         """int64 (N,): the most probable class, the first of several."""
-        return np.argmax(self.logits, axis=1)
+        best: np.ndarray = self.logits.argmax(axis=1)
+        return best
 
 
 def read_table(path: Path) -> pd.DataFrame:

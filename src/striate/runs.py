@@ -1,0 +1,290 @@
+"""The run folder: the only module that knows where in it everything lies.
+
+See `docs/runs.md` for the files. Reading and writing tables, predictions and facts goes through `Run`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from striate import config, files, schemas
+from striate.config import TrainConfig
+from striate.errors import RunError
+from striate.schemas import Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OWN_NAMES = ("config.yaml", "run.json", "history.csv", "metrics.json", "report.html", "model", "checkpoints")
+
+
+class Run:
+    """A folder that holds one training run, or one evaluation of a model on other data.
+
+    Attributes:
+        folder: where it lies.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+
+    # Creating and finding
+
+    @classmethod
+    def choose(cls, out: str | os.PathLike[str] | None, name: str) -> Run:
+        """Return the run folder to write: `out`, or a free `runs/<name>`, `runs/<name>-2`, ...
+
+        Nothing is created.
+
+        Raises:
+            RunError: `out` holds a run already, is a file, or cannot be written.
+        """
+        folder = Path(out) if out is not None else _free(Path("runs") / _plain(name))
+        taken = [own for own in _OWN_NAMES if (folder / own).exists()]
+        if taken:
+            raise RunError(
+                f"{folder} holds a run already ({taken[0]}). Choose another --out, or --resume it."
+            )
+        _check_writable(folder)
+        return cls(folder)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Run:
+        """Return the run that lies in `folder`.
+
+        Raises:
+            RunError: no run lies there.
+        """
+        run = cls(folder)
+        if not run.folder.is_dir():
+            raise RunError(f"no run at {folder}: there is no such folder.")
+        if not run.facts_file.is_file():
+            raise RunError(
+                f"no run at {folder}: {run.facts_file.name} is missing. Name a folder made by 'train'."
+            )
+        return run
+
+    def create(self) -> None:
+        """Make the folder; it may exist already."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.figures.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RunError(f"cannot create {self.folder}: {error.strerror}. Choose another --out.") from error
+
+    # Where everything lies
+
+    @property
+    def config_file(self) -> Path:
+        """Settings; `striate train --config` repeats the run from them."""
+        return self.folder / "config.yaml"
+
+    @property
+    def facts_file(self) -> Path:
+        """What data, network and training turned out to be (JSON)."""
+        return self.folder / "run.json"
+
+    @property
+    def history_file(self) -> Path:
+        """A row an epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def timing_file(self) -> Path:
+        """Seconds and images a second of each epoch."""
+        return self.folder / "timing.csv"
+
+    @property
+    def samples_file(self) -> Path:
+        """Every image with its label and split."""
+        return self.folder / "samples.csv"
+
+    @property
+    def quarantine_file(self) -> Path:
+        """The images that could not be used, with the reason."""
+        return self.folder / "quarantine.csv"
+
+    @property
+    def metrics_file(self) -> Path:
+        """Metrics by split."""
+        return self.folder / "metrics.json"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions and hardware."""
+        return self.folder / "environment.json"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.folder / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of figures."""
+        return self.folder / "figures"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the model bundle."""
+        return self.folder / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Folder of TensorBoard events."""
+        return self.folder / "tensorboard"
+
+    def predictions_table(self, split: str) -> Path:
+        """Predictions of `split` for people (CSV)."""
+        return self.folder / f"predictions-{split}.csv"
+
+    def predictions_file(self, split: str) -> Path:
+        """Predictions of `split` for machines (safetensors)."""
+        return self.folder / f"predictions-{split}.safetensors"
+
+    # Reading
+
+    def config(self) -> TrainConfig:
+        """The settings."""
+        return config.make(TrainConfig, config.read(self.config_file))
+
+    def facts(self) -> dict[str, Any]:
+        """What data, network and training turned out to be."""
+        return self._json(self.facts_file)
+
+    def environment(self) -> dict[str, Any]:
+        """Versions and hardware."""
+        return self._json(self.environment_file)
+
+    def metrics(self) -> dict[str, Any]:
+        """Metrics by split."""
+        return self._json(self.metrics_file)
+
+    def history(self) -> pd.DataFrame:
+        """A row an epoch, as numbers; empty where the run has none."""
+        table = self._table(self.history_file, schemas.HISTORY_COLUMNS)
+        return table.replace("", "nan").astype(float).astype({"epoch": int, "best": int})
+
+    def timing(self) -> pd.DataFrame:
+        """Seconds and images a second of each epoch."""
+        return self._table(self.timing_file, schemas.TIMING_COLUMNS).astype(float).astype({"epoch": int})
+
+    def samples(self) -> pd.DataFrame:
+        """Every image with its label and split, as text."""
+        return self._table(self.samples_file, schemas.SAMPLE_COLUMNS)
+
+    def quarantine(self) -> pd.DataFrame:
+        """The images that could not be used, as text."""
+        return self._table(self.quarantine_file, schemas.QUARANTINE_COLUMNS)
+
+    def splits(self) -> list[str]:
+        """The splits for which predictions lie in the folder, in the order of `schemas.SPLITS`."""
+        return [split for split in schemas.SPLITS if self.predictions_file(split).is_file()]
+
+    def predictions(self, split: str) -> Predictions:
+        """What the network put out for the images of `split`.
+
+        Raises:
+            RunError: the files are missing, damaged, or do not fit each other.
+        """
+        path = self.predictions_file(split)
+        try:
+            with safetensors.safe_open(path, "numpy") as file:
+                class_names = tuple(json.loads(file.metadata()["class_names"]))
+                logits, labels = file.get_tensor("logits"), file.get_tensor("labels")
+        except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise RunError(
+                f"cannot read the predictions in {path}: {error}. Evaluate the model anew."
+            ) from error
+        images = tuple(self._table(self.predictions_table(split), ("image", "label", "predicted"))["image"])
+        if logits.shape != (len(images), len(class_names)) or labels.shape != (len(images),):
+            raise RunError(
+                f"{path} does not fit {self.predictions_table(split).name}: logits {logits.shape}, "
+                f"labels {labels.shape}, {len(images)} images, {len(class_names)} classes."
+            )
+        return Predictions(images, labels, logits, class_names)
+
+    # Writing
+
+    def write_config(self, settings: TrainConfig) -> None:
+        """Write the settings."""
+        config.write(self.config_file, settings)
+
+    def write_facts(self, facts: dict[str, Any]) -> None:
+        """Write what data, network and training turned out to be."""
+        files.write_json(self.facts_file, facts)
+
+    def write_predictions(self, split: str, predictions: Predictions, table: pd.DataFrame) -> None:
+        """Write both files of predictions; `table` is the one for people."""
+        tensors: dict[str, np.ndarray] = {
+            "logits": np.ascontiguousarray(predictions.logits, np.float32),
+            "labels": np.ascontiguousarray(predictions.labels, np.int64),
+        }
+        metadata = {"class_names": json.dumps(predictions.class_names)}
+        schemas.write_table(self.predictions_table(split), table)
+        files.write_bytes(self.predictions_file(split), safetensors.numpy.save(tensors, metadata))
+
+    def _json(self, path: Path) -> dict[str, Any]:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            _unreadable(path, error)
+        if not isinstance(content, dict):
+            _unreadable(path, "expected a JSON object")
+        return content
+
+    def _table(self, path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+        try:
+            table = schemas.read_table(path)
+        except (OSError, ValueError) as error:
+            _unreadable(path, error)
+        missing = [column for column in columns if column not in table.columns]
+        if missing:
+            _unreadable(path, f"column {missing[0]!r} is missing")
+        return table
+
+
+def _unreadable(path: Path, reason: object) -> NoReturn:
+    cause = reason if isinstance(reason, Exception) else None
+    text = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
+    raise RunError(f"cannot read {path}: {text}.") from cause
+
+
+def _plain(name: str) -> str:
+    """Return `name` with everything that is awkward in a folder's name replaced."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
+
+
+def _free(folder: Path) -> Path:
+    """Return `folder`, or the first of `folder-2`, `folder-3`, ... that does not exist."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def _check_writable(folder: Path) -> None:
+    """Fail early where `folder` cannot be made or written."""
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; --out names a folder.")
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise RunError(f"cannot create {folder}: {existing} is a file.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise RunError(f"cannot write to {existing}: permission denied. Choose another --out.")
