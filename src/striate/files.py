@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,26 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         UserError: the file cannot be written (disk full, no permission, no such folder).
     """
+    write_several({path: content})
+
+
+def write_several(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together, each atomically and in the order given.
+
+    All of them are on disk under temporary names before the first takes its place, so a disk that is full
+    leaves every old file as it was.
+
+    Raises:
+        UserError: one of the files cannot be written.
+    """
     try:
-        _replace(path, content)
+        _replace(contents)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"cannot write {path}: {reason}. Free some space or choose another --out.") from error
+        names = " and ".join(str(path) for path in contents)
+        raise UserError(
+            f"cannot write {names}: {reason}. Free some space or choose another --out."
+        ) from error
 
 
 def write_text(path: Path, content: str) -> None:
@@ -38,19 +54,26 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.parent / f".striate-{secrets.token_hex(8)}.tmp"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+def _replace(contents: Mapping[Path, bytes]) -> None:
+    temporaries = {path: path.parent / f".striate-{secrets.token_hex(8)}.tmp" for path in contents}
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        for path, content in contents.items():
+            _write_synced(temporaries[path], content)
+        for path, temporary in temporaries.items():
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
