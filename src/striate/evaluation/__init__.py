@@ -1,0 +1,18 @@
+"""What a trained network is worth: metrics, intervals, figures and the report, from saved files; never torch.
+
+`figures` imports matplotlib and is imported where it is used: `from striate.evaluation import figures`.
+"""
+
+from striate.evaluation.intervals import wilson
+from striate.evaluation.metrics import compute_metrics, confusion_matrix
+from striate.evaluation.tables import guard, per_class_table, predictions_table, unguard
+
+__all__ = [
+    "compute_metrics",
+    "confusion_matrix",
+    "guard",
+    "per_class_table",
+    "predictions_table",
+    "unguard",
+    "wilson",
+]

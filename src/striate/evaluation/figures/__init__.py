@@ -1,0 +1,25 @@
+"""Figures of data, training and evaluation as matplotlib `Figure` objects; imports matplotlib.
+
+Import this package where figures are drawn (`from striate.evaluation import figures`); `striate.evaluation`
+itself does not. `png`, `svg` and `save` write a figure.
+"""
+
+from striate.evaluation.figures.classes import class_balance, per_class_recall
+from striate.evaluation.figures.confusion import confusion_matrix
+from striate.evaluation.figures.curves import learning_curves
+from striate.evaluation.figures.images import augmentation_preview, image_grid, image_sizes, sample_grid
+from striate.evaluation.figures.style import png, save, svg
+
+__all__ = [
+    "augmentation_preview",
+    "class_balance",
+    "confusion_matrix",
+    "image_grid",
+    "image_sizes",
+    "learning_curves",
+    "per_class_recall",
+    "png",
+    "sample_grid",
+    "save",
+    "svg",
+]

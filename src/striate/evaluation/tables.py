@@ -1,0 +1,105 @@
+"""Tables for people: the predictions of every image, and the metrics of every class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.evaluation.metrics import chunks
+from striate.schemas import PREDICTION_COLUMNS, Predictions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ALL_PROBABILITIES = 50
+"""Up to this many classes, the table holds the probability of each."""
+RANKS = ("second", "third", "fourth", "fifth")
+_PROBABILITY_DIGITS = 6
+_RISKY = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+
+
+def guard(text: str) -> str:
+    """Return `text` as a cell that no spreadsheet takes for a formula: a quote before a leading = + - @ tab.
+
+    `unguard` gives the text back: nothing is lost, and texts without such a beginning stay as they are.
+    Source: OWASP, CSV Injection.
+    """
+    return f"'{text}" if _RISKY.match(text) else text
+
+
+def unguard(cell: str) -> str:
+    """Return the text that `guard` made into `cell`."""
+    return cell[1:] if cell.startswith("'") and _RISKY.match(cell) else cell
+
+
+def predictions_table(predictions: Predictions) -> pd.DataFrame:
+    """Return a row an image: image, label, predicted, probability, and further probabilities.
+
+    Up to 50 classes the probability of each follows as `p(<class>)`; with more, `second`, `p_second` and so
+    on up to the fifth. Probabilities have six decimals. `label` is empty where it is unknown. Names are
+    guarded (`guard`).
+    """
+    import pandas as pd
+
+    names = np.array([guard(name) for name in predictions.class_names] + [""], dtype=object)  # [-1]: unknown
+    many = len(predictions.class_names) > ALL_PROBABILITIES
+    columns = _ranked_columns() if many else [f"p({name})" for name in predictions.class_names]
+    empty = pd.DataFrame(columns=[*PREDICTION_COLUMNS, *columns])
+    parts = [_rows(part, names, many, columns) for part in chunks(predictions)]
+    return pd.concat(parts, ignore_index=True) if parts else empty
+
+
+def per_class_table(entry: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row a class of an entry of `metrics.json`, for `per-class-<split>.csv`; names are guarded."""
+    import pandas as pd
+
+    rows = []
+    for row in entry["per_class"]:
+        values = {"class": guard(row["name"])} | {
+            key: row[key] for key in ("samples", "predicted", "correct")
+        }
+        for metric in ("precision", "recall"):
+            values[metric] = row[metric]["value"]
+            values[f"{metric}_low"] = row[metric]["low"]
+            values[f"{metric}_high"] = row[metric]["high"]
+        values["f1"] = row["f1"]["value"]
+        values["undefined"] = " ".join(row["undefined"])
+        rows.append(values)
+    return pd.DataFrame(rows)
+
+
+def _rows(part: Predictions, names: np.ndarray, many: bool, columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    probabilities, predicted = part.probabilities.round(_PROBABILITY_DIGITS), part.predicted
+    table = pd.DataFrame(
+        {
+            "image": [guard(image) for image in part.images],
+            "label": names[part.labels],
+            "predicted": names[predicted],
+            "probability": np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0],
+        }
+    )
+    further = _runners_up(part.logits, probabilities, names) if many else probabilities
+    return pd.concat([table, pd.DataFrame(further, columns=columns)], axis=1)
+
+
+def _runners_up(logits: np.ndarray, probabilities: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Name and probability of the second to fifth class, object (n, 8); among equals the first leads."""
+    rest = logits.astype(np.float64)
+    images = np.arange(len(rest))
+    rest[images, rest.argmax(axis=1)] = -np.inf
+    further = np.empty((len(rest), 2 * len(RANKS)), dtype=object)
+    for rank in range(len(RANKS)):
+        following = rest.argmax(axis=1)
+        further[:, 2 * rank] = names[following]
+        further[:, 2 * rank + 1] = probabilities[images, following]
+        rest[images, following] = -np.inf
+    return further
+
+
+def _ranked_columns() -> list[str]:
+    return [column for rank in RANKS for column in (rank, f"p_{rank}")]
