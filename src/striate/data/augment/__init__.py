@@ -1,0 +1,93 @@
+"""Augmentation of a batch of images, each image with its own draw.
+
+A preset is a pure function of the images and of uniform draws, one row an image. It needs torch, which is why
+the room's `__init__` leaves this package out: `from striate.data import augment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from striate.data.augment import crop
+from striate.data.draws import draws
+from striate.errors import UserError, unknown_name
+
+__all__ = ["PRESETS", "Preset", "augment", "preset_named", "preview"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named augmentation.
+
+    Attributes:
+        columns: how many uniform draws it takes for one image.
+        apply: from images (B, C, H, W), uint8 or float in [0, 1], and draws float64 (B, columns) to images of
+            the same shape and dtype.
+    """
+
+    columns: int
+    apply: Callable[[torch.Tensor, np.ndarray], torch.Tensor]
+
+
+def _unchanged(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
+    return images
+
+
+PRESETS: dict[str, Preset] = {
+    "none": Preset(0, _unchanged),
+    "flip-crop": Preset(crop.COLUMNS, crop.flip_and_shift),
+}
+
+
+def preset_named(name: str) -> Preset:
+    """Return the preset called `name`.
+
+    Raises:
+        UserError: there is none of that name; says which is nearest.
+    """
+    if name not in PRESETS:
+        raise UserError(unknown_name("augmentation preset", name, PRESETS))
+    return PRESETS[name]
+
+
+def augment(images: torch.Tensor, preset: str, *, seed: int, epoch: int, indices: np.ndarray) -> torch.Tensor:
+    """Augment a batch, every image by a draw of its own.
+
+    Args:
+        images: (B, C, H, W) with C 1 or 3, uint8 or float in [0, 1].
+        preset: one of `PRESETS`.
+        seed: of the run.
+        epoch: counted from 0.
+        indices: integers (B,), the images' positions in the data set.
+
+    Returns:
+        (B, C, H, W), the dtype of `images`, which stay as they are.
+
+    Raises:
+        UserError: unknown preset.
+    """
+    chosen = preset_named(preset)
+    return chosen.apply(images, draws(seed, epoch, indices, chosen.columns, f"augment/{preset}"))
+
+
+def preview(image: np.ndarray, preset: str, seed: int, count: int) -> np.ndarray:
+    """Return what `count` epochs of training would make of one image.
+
+    Args:
+        image: uint8 (C, H, W).
+        preset: one of `PRESETS`.
+        seed: of the draws.
+        count: how many variants.
+
+    Returns:
+        uint8 (count, C, H, W).
+
+    Raises:
+        UserError: unknown preset.
+    """
+    images = torch.from_numpy(np.repeat(image[None], count, axis=0))
+    return augment(images, preset, seed=seed, epoch=0, indices=np.arange(count)).numpy()

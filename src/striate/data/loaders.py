@@ -1,0 +1,193 @@
+"""Batches for training and evaluation: from memory, or decoded by worker processes as they are needed.
+
+Needs torch, which is why the room's `__init__` leaves this module out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from striate.data import augment as augmentation
+from striate.data.augment import mixing
+from striate.data.draws import order
+from striate.data.streaming import Decoder, WorkerDecoder
+from striate.errors import UserError
+from striate.schemas import Preprocess
+
+if TYPE_CHECKING:
+    from striate.data.images import ImageSet
+
+
+class Batch(NamedTuple):
+    """Some images, ready for a network.
+
+    Attributes:
+        inputs: float32 (B, C, H, W), normalised.
+        targets: what to train towards: int64 (B,) labels; under mixup or cutmix float32 (B, K) class shares.
+        labels: int64 (B,), the images' own labels; -1 where unknown.
+        indices: int64 (B,), positions in the image set.
+    """
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    labels: torch.Tensor
+    indices: torch.Tensor
+
+
+class Batches:
+    """The batches of one epoch of an image set, as often as they are iterated over.
+
+    Order, augmentation and mixing are functions of (seed, epoch, index): they do not depend on the number of
+    workers or on where the images lie, and an epoch can be repeated or resumed with no state.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        preprocess: Preprocess,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int = 0,
+        augment: str = "none",
+        mixup: float = 0.0,
+        cutmix: float = 0.0,
+        num_classes: int,
+        num_workers: int = 0,
+    ) -> None:
+        """Prepare batches; nothing is read yet.
+
+        Args:
+            images: one split.
+            preprocess: gives mean and deviation of the normalisation.
+            batch_size: images in a batch; the last may be smaller. With `shuffle`, a last batch of a single
+                image joins the one before (batch normalisation cannot train on one image).
+            shuffle: a new order each epoch, for training; False keeps the order of the image set.
+            seed: of order, augmentation and mixing.
+            augment: name of an augmentation preset.
+            mixup: parameter a of mixup's Beta(a, a); 0 leaves mixup out.
+            cutmix: likewise for cutmix; not both.
+            num_classes: K, the width of mixed targets.
+            num_workers: decoding processes for images that are not in memory; 0 decodes in this process.
+
+        Raises:
+            UserError: unknown preset, or, with `shuffle`, fewer images than `batch_size`.
+            ValueError: numbers or labels out of range; both mixup and cutmix.
+        """
+        _check(images, batch_size, shuffle, mixup, cutmix, num_classes, num_workers)
+        augmentation.preset_named(augment)
+        self.images = images
+        self.preprocess = preprocess
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.augment = augment
+        self.mixup = mixup
+        self.cutmix = cutmix
+        self.num_classes = num_classes
+        self.epoch = 0
+        workers = 0 if images.pixels.in_memory else num_workers
+        self._decoder = WorkerDecoder(images, workers) if workers else Decoder(images)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch, counted from 0, whose order and draws the next iteration follows."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Return the number of batches of one epoch."""
+        return len(_batch_edges(len(self.images.labels), self.batch_size, self.shuffle)) - 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of the chosen epoch.
+
+        Raises:
+            DataError: an image could not be read any more; names the file.
+        """
+        epoch = self.epoch
+        n = len(self.images.labels)
+        sequence = order(self.seed, epoch, n) if self.shuffle else np.arange(n)
+        edges = _batch_edges(n, self.batch_size, self.shuffle)
+        groups = [sequence[start:stop] for start, stop in itertools.pairwise(edges)]
+        for indices, raw in zip(groups, self._decoder.decode(groups), strict=True):
+            yield self._finish(raw, indices, epoch)
+
+    def _finish(self, raw: torch.Tensor, indices: np.ndarray, epoch: int) -> Batch:
+        """Augment, normalise and mix a decoded batch, uint8 (B, C, H, W)."""
+        labels = torch.from_numpy(self.images.labels[indices])
+        varied = augmentation.augment(raw, self.augment, seed=self.seed, epoch=epoch, indices=indices)
+        inputs = normalize(varied, self.preprocess)
+        targets = labels
+        if self.mixup or self.cutmix:
+            inputs, targets = self._mix(inputs, labels, indices, epoch)
+        return Batch(inputs, targets, labels, torch.from_numpy(indices))
+
+    def _mix(
+        self, inputs: torch.Tensor, labels: torch.Tensor, indices: np.ndarray, epoch: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        method = mixing.mixup if self.mixup else mixing.cutmix
+        return method(
+            inputs,
+            labels,
+            num_classes=self.num_classes,
+            a=self.mixup or self.cutmix,
+            seed=self.seed,
+            epoch=epoch,
+            indices=indices,
+        )
+
+
+def normalize(images: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
+    """Return float32 network input for uint8 `images` (N, C, H, W).
+
+    The operations of `Preprocess.normalize` in the same order: training and inference agree to the bit.
+    """
+    shape = (1, preprocess.channels, 1, 1)
+    mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=images.device).view(shape)
+    std = torch.tensor(preprocess.std, dtype=torch.float32, device=images.device).view(shape)
+    return images.to(torch.float32).div_(255).sub_(mean).div_(std)
+
+
+def _batch_edges(n: int, batch_size: int, shuffle: bool) -> list[int]:
+    """Return where batches begin and end; when shuffling, a single last image joins the batch before."""
+    edges = [*range(0, n, batch_size), n]
+    if shuffle and len(edges) > 2 and edges[-1] - edges[-2] == 1 and batch_size > 1:
+        del edges[-2]
+    return edges
+
+
+def _check(
+    images: ImageSet,
+    batch_size: int,
+    shuffle: bool,
+    mixup: float,
+    cutmix: float,
+    num_classes: int,
+    num_workers: int,
+) -> None:
+    n = len(images.labels)
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
+    if num_workers < 0:
+        raise ValueError(f"num_workers is {num_workers}; expected 0 or more.")
+    if shuffle and n < batch_size:
+        raise UserError(
+            f"batch size {batch_size} is larger than the {n} training images; choose at most {n}."
+        )
+    if n and images.labels.max() >= num_classes:
+        raise ValueError(f"labels reach {images.labels.max()}; expected below num_classes = {num_classes}.")
+    _check_mixing(images.labels, mixup, cutmix)
+
+
+def _check_mixing(labels: np.ndarray, mixup: float, cutmix: float) -> None:
+    if not (math.isfinite(mixup) and math.isfinite(cutmix)) or mixup < 0 or cutmix < 0:
+        raise ValueError(f"mixup is {mixup} and cutmix {cutmix}; expected finite numbers, 0 or greater.")
+    if mixup and cutmix:
+        raise ValueError("mixup and cutmix exclude each other; choose one.")
+    if (mixup or cutmix) and len(labels) and labels.min() < 0:
+        raise ValueError("mixup and cutmix need a label for every image; some are unknown (-1).")
