@@ -1,0 +1,230 @@
+"""The named networks.
+
+Each is a function whose keyword arguments are its options; the first line of its docstring is what listings
+show. Parameter counts are for the image size beside the function in `NETS` and that number of classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from striate.architectures.arguments import NUM_CLASSES
+from striate.architectures.blocks import Residual
+from striate.architectures.layers import (
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Layer,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+)
+from striate.architectures.pooling import AdaptiveAvgPool2d, MaxPool2d
+from striate.schemas import Output
+
+Layers = list[Layer]
+
+
+@dataclass(frozen=True)
+class Net:
+    """An entry of the zoo.
+
+    Attributes:
+        name: for the command line.
+        layers: returns its layers; the keyword arguments are its options.
+        input_shape: (C, H, W) of the images that it was made for; others work too, if large enough.
+        num_classes: that it was made for.
+        output: what it puts out.
+    """
+
+    name: str
+    layers: Callable[..., Layers]
+    input_shape: tuple[int, int, int]
+    num_classes: int = 10
+    output: Output = "logits"
+
+
+def mynet(*, width: int = 24, dropout: float = 0.0) -> Layers:
+    """Striate's own small residual net, for images of 8 to 128 pixels.
+
+    Two residual blocks of batch-normalised 3x3 convolutions, at half and a quarter of the image's size, then
+    global average pooling. `width` is the number of channels at full size; they double with each halving.
+    """
+    return [
+        *_normalised_conv(width),
+        *_normalised_conv(2 * width, stride=2),
+        Residual([*_normalised_conv(2 * width), *_normalised_conv(2 * width)]),
+        *_normalised_conv(4 * width, stride=2),
+        Residual([*_normalised_conv(4 * width), *_normalised_conv(4 * width)]),
+        AdaptiveAvgPool2d(1),
+        Flatten(),
+        *_dropout(dropout),
+        Linear(NUM_CLASSES),
+    ]
+
+
+def simple_cnn(*, hidden: int = 10) -> Layers:
+    """Two small convolutions, one pooling, one linear layer: 26,800 parameters."""
+    return [
+        *_conv_relu(hidden),
+        *_conv_relu(hidden),
+        MaxPool2d(2),
+        Flatten(),
+        Linear(NUM_CLASSES),
+    ]
+
+
+def custom_cnn() -> Layers:
+    """Four pairs of convolutions with batch norm and dropout, three linear layers: 2,237,610 parameters."""
+    layers: Layers = []
+    for channels in (32, 64, 128, 256):
+        layers += [*_conv_relu(channels), BatchNorm(), *_conv_relu(channels), BatchNorm()]
+        layers += [MaxPool2d(2), Dropout(0.25)]
+    layers += [Flatten()]
+    for features in (512, 1024):
+        layers += [Linear(features), ReLU(), BatchNorm(), Dropout(0.5)]
+    return [*layers, Linear(NUM_CLASSES)]
+
+
+def vgg6() -> Layers:
+    """Six convolutions in three pooled pairs and three linear layers, after VGG: 5,851,338 parameters."""
+    layers: Layers = []
+    for first, second in ((32, 64), (128, 128), (256, 256)):
+        layers += [*_conv_relu(first), *_conv_relu(second), MaxPool2d(2)]
+    return [*layers, Flatten(), Linear(1024), ReLU(), Linear(512), ReLU(), Linear(NUM_CLASSES)]
+
+
+def engine_cnn() -> Layers:
+    """Two convolutions and one linear layer, the net to build by hand: 183,242 parameters.
+
+    Weights begin normal: He's deviation in the convolutions, 0.001 in the linear layer; biases at zero.
+    """
+    return [
+        Conv2d(32, 3, padding=1, init="he"),
+        ReLU(),
+        Conv2d(64, 3, padding=1, init="he"),
+        ReLU(),
+        MaxPool2d(2),
+        Flatten(),
+        Linear(NUM_CLASSES, init={"normal": 0.001}),
+    ]
+
+
+def gray_cnn(*, head: Literal["flatten", "average"] = "flatten") -> Layers:
+    """Three convolutions for grey digits, head `flatten` (93,322 parameters) or `average` (56,394).
+
+    The head `average` pools each of the 64 maps to one number, which makes class activation maps possible.
+    """
+    trunk: Layers = [
+        Conv2d(32, 3),
+        ReLU(),
+        MaxPool2d(2),
+        Conv2d(64, 3),
+        ReLU(),
+        MaxPool2d(2),
+        Conv2d(64, 3),
+        ReLU(),
+    ]
+    if head == "average":
+        return [*trunk, AdaptiveAvgPool2d(1), Flatten(), Linear(NUM_CLASSES)]
+    return [*trunk, Flatten(), Linear(64), ReLU(), Linear(NUM_CLASSES)]
+
+
+def cats_cnn(*, dropout: float = 0.0) -> Layers:
+    """Four pooled convolutions and one logit, for two classes of 150-pixel photos: 307,393 parameters.
+
+    `dropout` (0.5 in the regularised form) stands before the last layer.
+    """
+    layers: Layers = []
+    for channels in (32, 64, 128, 128):
+        layers += [Conv2d(channels, 3), ReLU(), MaxPool2d(2)]
+    return [*layers, AdaptiveAvgPool2d(1), Flatten(), Linear(512), ReLU(), *_dropout(dropout), Linear(1)]
+
+
+def stride_cnn(*, batch_norm: bool = False, dropout: float = 0.0) -> Layers:
+    """Three strided convolutions for a study of regularisation: 439,178 parameters (440,074 with batch norm).
+
+    `dropout` (0.5 in the study) stands before the last layer.
+    """
+    layers: Layers = []
+    for channels in (64, 128, 256):
+        norm = [BatchNorm()] if batch_norm else []
+        layers += [Conv2d(channels, 3, stride=2, padding=1), *norm, ReLU()]
+    layers += [AdaptiveAvgPool2d(1), Flatten(), Linear(256), ReLU()]
+    return [*layers, *_dropout(dropout), Linear(NUM_CLASSES)]
+
+
+def stride_simple(
+    *, channels: int = 16, second_conv: bool = False, pool: bool = False, dropout: float = 0.0
+) -> Layers:
+    """One strided 3x3 convolution and one linear layer: 31,530 parameters.
+
+    `second_conv` adds such a convolution with twice the channels; `pool` replaces the strides by max pooling;
+    `dropout` stands before the linear layer.
+    """
+    layers: Layers = []
+    for count in (channels, 2 * channels) if second_conv else (channels,):
+        layers += [Conv2d(count, 3, stride=1 if pool else 2, padding=1), ReLU()]
+        layers += [MaxPool2d(2)] if pool else []
+    return [*layers, Flatten(), *_dropout(dropout), Linear(NUM_CLASSES), LogSoftmax()]
+
+
+def two_digit() -> Layers:
+    """Five hidden units and one probability, for two classes of 28-pixel digits: 3,931 parameters."""
+    return [Flatten(), Linear(5), ReLU(), Linear(1), Sigmoid()]
+
+
+def fc_net(*, hidden: int = 0, activation: Literal["sigmoid", "relu"] = "sigmoid") -> Layers:
+    """One linear layer (7,850 parameters), or two with `hidden` units between them (1000: 795,010).
+
+    `activation` is that of the hidden units.
+    """
+    between: Layers = [Linear(hidden), Sigmoid() if activation == "sigmoid" else ReLU()] if hidden else []
+    return [Flatten(), *between, Linear(NUM_CLASSES), LogSoftmax()]
+
+
+def mlp(*, hidden: int = 512, dropout: float = 0.0) -> Layers:
+    """Linear layers of `hidden` and half as many units, to compare CNNs with: 1,707,274 parameters.
+
+    `dropout` follows each hidden layer.
+    """
+    layers: Layers = [Flatten()]
+    for features in (hidden, max(1, hidden // 2)):
+        layers += [Linear(features), ReLU(), *_dropout(dropout)]
+    return [*layers, Linear(NUM_CLASSES)]
+
+
+def _conv_relu(channels: int) -> Layers:
+    return [Conv2d(channels, 3, padding=1), ReLU()]
+
+
+def _normalised_conv(channels: int, stride: int = 1) -> Layers:
+    return [Conv2d(channels, 3, stride=stride, padding=1, bias=False, init="he"), BatchNorm(), ReLU()]
+
+
+def _dropout(p: float) -> Layers:
+    return [Dropout(p)] if p else []
+
+
+NETS = {
+    net.name: net
+    for net in (
+        Net("mynet", mynet, (1, 28, 28)),
+        Net("simple-cnn", simple_cnn, (3, 32, 32)),
+        Net("custom-cnn", custom_cnn, (3, 32, 32)),
+        Net("vgg6", vgg6, (3, 32, 32)),
+        Net("engine-cnn", engine_cnn, (3, 32, 32)),
+        Net("gray-cnn", gray_cnn, (1, 28, 28)),
+        Net("cats-cnn", cats_cnn, (3, 150, 150), num_classes=2, output="logit"),
+        Net("stride-cnn", stride_cnn, (3, 224, 224)),
+        Net("stride-simple", stride_simple, (1, 28, 28), output="log_probabilities"),
+        Net("two-digit", two_digit, (1, 28, 28), num_classes=2, output="probability"),
+        Net("fc-net", fc_net, (1, 28, 28), output="log_probabilities"),
+        Net("mlp", mlp, (3, 32, 32)),
+    )
+}
+"""The zoo by name."""
