@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from striate.data.augment import crop
+from striate.data.augment import crop, photo, trivial
 from striate.data.draws import draws
 from striate.errors import UserError, unknown_name
 
@@ -40,6 +40,8 @@ def _unchanged(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
 PRESETS: dict[str, Preset] = {
     "none": Preset(0, _unchanged),
     "flip-crop": Preset(crop.COLUMNS, crop.flip_and_shift),
+    "photo": Preset(photo.COLUMNS, photo.change_view_and_light),
+    "trivial": Preset(trivial.COLUMNS, trivial.trivial_augment),
 }
 
 
@@ -75,7 +77,7 @@ def augment(images: torch.Tensor, preset: str, *, seed: int, epoch: int, indices
 
 
 def preview(image: np.ndarray, preset: str, seed: int, count: int) -> np.ndarray:
-    """Return what `count` epochs of training would make of one image.
+    """Return variants of one image, as training may see it.
 
     Args:
         image: uint8 (C, H, W).
