@@ -1,0 +1,110 @@
+"""Decoded images kept on disk, so that they need not be decoded again.
+
+An entry is a folder named by a digest of everything that its arrays depend on. It is written under a
+temporary name and renamed, carries the checksum of each array, and counts as absent if anything about it is
+wrong. The cache can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+FORMAT_VERSION = 1
+_MAKER = f"striate images {FORMAT_VERSION}, Pillow {PIL.__version__}"
+"""What made an entry: another version of Pillow may decode differently."""
+_ABANDONED_SECONDS = 24 * 3600
+
+
+def cache_folder() -> Path:
+    """Return the folder for everything that can be made or fetched again.
+
+    `$STRIATE_CACHE`, else `striate` in `$XDG_CACHE_HOME`, else `~/.cache/striate`.
+    """
+    if os.environ.get("STRIATE_CACHE"):
+        return Path(os.environ["STRIATE_CACHE"]).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "striate"
+
+
+def key_of(*parts: object) -> str:
+    """Return a digest of `parts` (anything JSON can hold) and of the versions that decode images."""
+    text = json.dumps([_MAKER, *parts], ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def load(kind: str, key: str) -> dict[str, np.ndarray] | None:
+    """Return the arrays of an entry; None if there is no such entry, or not a whole one."""
+    folder = _entry(kind, key)
+    try:
+        record = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
+        if record["maker"] != _MAKER or record["key"] != key:
+            return None
+        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in record["arrays"]}
+        whole = all(_checksum(arrays[name]) == checksum for name, checksum in record["arrays"].items())
+        return arrays if whole else None
+    except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def store(kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str | None:
+    """Write an entry, in place of any that is there.
+
+    Returns:
+        None, or, where it cannot be written, a message that says why: the work goes on without it.
+    """
+    folder = _entry(kind, key)
+    temporary: str | None = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(folder.parent)
+        temporary = tempfile.mkdtemp(prefix=".writing-", dir=folder.parent)
+        for name, array in arrays.items():
+            np.save(Path(temporary) / f"{name}.npy", array, allow_pickle=False)
+        checksums = {name: _checksum(array) for name, array in arrays.items()}
+        record = json.dumps({"maker": _MAKER, "key": key, "arrays": checksums})
+        (Path(temporary) / "entry.json").write_text(record, encoding="utf-8")
+        _put(Path(temporary), folder)
+        return None
+    except OSError as error:
+        return f"Decoded images are not cached in {cache_folder()}: {error.strerror or error}."
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    """Rename an entry into place; one that is in the way (damaged, or from another process) goes first."""
+    try:
+        os.rename(temporary, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder.parent) as aside:
+            os.rename(folder, Path(aside) / "replaced")
+            os.rename(temporary, folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed have left half-written."""
+    for left in folder.glob(".writing-*"):
+        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _entry(kind: str, key: str) -> Path:
+    return cache_folder() / "images" / f"{kind}-{key[:40]}"
+
+
+def _checksum(array: np.ndarray) -> str:
+    description = f"{array.dtype.str} {array.shape}".encode()
+    return hashlib.sha256(description + hashlib.sha256(np.ascontiguousarray(array).data).digest()).hexdigest()

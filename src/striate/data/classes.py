@@ -1,0 +1,90 @@
+"""Class names: choosing some, and telling which classes a split lacks or has too many of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from striate.data.sources import Source
+from striate.errors import DataError, unknown_name
+
+
+def choose_classes(source: Source, wanted: Sequence[str] | None) -> Source:
+    """Return `source` with only the classes `wanted`; None: all.
+
+    Raises:
+        DataError: there is no class of that name.
+    """
+    if wanted is None:
+        return source
+    known = {label for labels in source.classes.values() for label in labels}
+    unknown = [label for label in wanted if label not in known]
+    if unknown:
+        raise DataError(unknown_name("class", unknown[0], known))
+    chosen = set(wanted)
+    rows = [row for row, sample in enumerate(source.samples) if sample.label in chosen]
+    return replace(
+        source,
+        samples=tuple(source.samples[row] for row in rows),
+        array=None if source.array is None else source.array[rows],
+        quarantine=tuple(row for row in source.quarantine if row[1] in chosen),
+        classes={
+            split: tuple(label for label in labels if label in chosen)
+            for split, labels in source.classes.items()
+        },
+    )
+
+
+def empty_classes(source: Source, reasons: Sequence[str]) -> list[str]:
+    """Return a message for each class folder that has no image, or none that decodes."""
+    found = Counter((sample.split, sample.label) for sample in source.samples)
+    usable = Counter(
+        (sample.split, sample.label)
+        for sample, reason in zip(source.samples, reasons, strict=True)
+        if not reason
+    )
+    messages = []
+    for split, labels in source.classes.items():
+        where = f" in {split}" if split else ""
+        for label in labels:
+            if not found[split, label]:
+                messages.append(f"Class folder {label!r}{where} is empty: it holds no image.")
+            elif not usable[split, label]:
+                messages.append(
+                    f"None of the {found[split, label]} image(s) of class {label!r}{where} decodes."
+                )
+    return messages
+
+
+def compare_classes(
+    class_names: Sequence[str], labels_of: Mapping[str, Iterable[str]], skip: set[tuple[str, str]]
+) -> list[str]:
+    """Return a message for each class that a split lacks, or has although it cannot be learned.
+
+    Args:
+        class_names: the classes that are learned.
+        labels_of: for each split, the labels of its images.
+        skip: (split, label) pairs that have had their message.
+    """
+    messages = []
+    for split, labels in labels_of.items():
+        counts = Counter(labels)
+        for label in class_names:
+            if not counts[label] and (split, label) not in skip:
+                messages.append(
+                    f"Class {label!r} has no image in {split}: it is trained, but not judged there."
+                )
+        for label in sorted(set(counts) - set(class_names)):
+            messages.append(
+                f"Class {label!r} has no training image: {counts[label]} image(s) in {split} left out."
+            )
+    return messages
+
+
+def labels_to_numbers(labels: Iterable[str], class_names: Sequence[str]) -> np.ndarray:
+    """Return int64 (N,): each label's position in `class_names`; -1 where it is not there."""
+    position = {label: number for number, label in enumerate(class_names)}
+    return np.array([position.get(label, -1) for label in labels], np.int64)

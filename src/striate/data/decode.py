@@ -1,0 +1,255 @@
+"""One image file, which nobody vouches for, to uint8 pixels of a given size.
+
+Files are judged by their content, not by their name. What comes out is upright (EXIF), 8 bits deep and grey
+or RGB: 16-bit images are scaled to 8 bits, transparent ones laid on white, animations give their first frame.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from striate.schemas import Preprocess
+
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp")
+"""Names of files that are looked at (in lower case); everything else is ignored and counted."""
+MAX_PIXELS = 100_000_000
+MAX_BYTES = 256 * 2**20
+BACKGROUND = (255, 255, 255)
+"""What transparent pixels are laid on."""
+
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings an image of each EXIF orientation upright; 5 to 8 lie on their side."""
+_SIDEWAYS = (5, 6, 7, 8)
+_PILLOW_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    EOFError,
+    AttributeError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow's readers have been seen to raise on damaged files."""
+
+
+class Undecodable(Exception):  # noqa: N818 (the image is at fault, not the program)
+    """An image that cannot be used; the text is the reason, in words."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of an image once it has been decoded.
+
+    Attributes:
+        width: upright, in pixels; likewise `height`.
+        format: one of `FORMATS` (or MPO, a JPEG with several pictures).
+        mode: Pillow's name of the pixel type in the file.
+        grey: whether the file can hold no colour.
+    """
+
+    width: int
+    height: int
+    format: str
+    mode: str
+    grey: bool
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Pillow's warnings about odd files away from the user; to be held by one thread at a time."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        yield
+
+
+def pixels(content: bytes, preprocess: Preprocess) -> np.ndarray:
+    """Return uint8 (C, H, W) for the bytes of an image file; not permuted.
+
+    Raises:
+        Undecodable: with the reason.
+    """
+    _, image = load(content, (preprocess.width, preprocess.height))
+    return fit(image, preprocess)
+
+
+def load(content: bytes, target: tuple[int, int] | None = None) -> tuple[Facts, Image.Image]:
+    """Decode an image file.
+
+    Args:
+        content: the file's bytes.
+        target: (width, height) that will be asked of `fit`; a JPEG more than twice as large on both sides may
+            be decoded at a half, a quarter or an eighth of its size, never below twice the target.
+
+    Returns:
+        What is known of the image, and the image: upright, mode L or RGB.
+
+    Raises:
+        Undecodable: with the reason.
+    """
+    image = _open(content)
+    try:
+        return _load(image, target)
+    except Undecodable:
+        raise
+    except _PILLOW_ERRORS as error:
+        raise Undecodable(_reason(error)) from error
+    except MemoryError as error:
+        raise Undecodable("it needs more memory than there is") from error
+
+
+def fit(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
+    """Return uint8 (C, H, W): `image`, of mode L or RGB, brought to size as `preprocess.fit` says.
+
+    `squash` ignores the proportions; `crop` fills the frame and cuts what sticks out, equally on both sides;
+    `pad` shows the whole image, centred on black. Bilinear with antialiasing. Grey is ITU-R 601 luma.
+    """
+    image = image.convert("L" if preprocess.channels == 1 else "RGB")
+    size = (preprocess.width, preprocess.height)
+    if image.size != size:
+        image = _FITS[preprocess.fit](image, size)
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _open(content: bytes) -> Image.Image:
+    if not content:
+        raise Undecodable("the file is empty")
+    if len(content) > MAX_BYTES:
+        raise Undecodable(f"the file is larger than {MAX_BYTES // 2**20} MB")
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise Undecodable("not a JPEG, PNG, BMP, GIF, TIFF or WebP image, or damaged at its start") from error
+    except Image.DecompressionBombError as error:
+        raise Undecodable(f"more than {MAX_PIXELS // 10**6} million pixels") from error
+    except _PILLOW_ERRORS as error:
+        raise Undecodable(_reason(error)) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise Undecodable(
+            f"{image.width} x {image.height} pixels; more than {MAX_PIXELS // 10**6} million are refused"
+        )
+    return image
+
+
+def _load(image: Image.Image, target: tuple[int, int] | None) -> tuple[Facts, Image.Image]:
+    original, mode, kind = image.size, image.mode, image.format or ""
+    if target is not None and kind in ("JPEG", "MPO"):
+        side = 2 * max(target)
+        image.draft(None, (side, side))
+    image.load()
+    if kind == "TIFF":
+        original = image.size  # Pillow turns a TIFF upright while it loads
+    if _orientation(image) in _SIDEWAYS:
+        original = original[::-1]
+    grey = _is_grey(image)
+    upright = image.transpose(_TURNS[_orientation(image)]) if _orientation(image) in _TURNS else image
+    return Facts(*original, kind, mode, grey), _flatten(upright, grey)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) to 8; 1 where there is none that can be read."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except _PILLOW_ERRORS:
+        return 1
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode in ("P", "PA"):
+        palette = np.asarray(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+        used = np.unique(np.asarray(image.getchannel(0)))
+        colours = palette[used[used < len(palette)]]
+        return bool((colours == colours[:, :1]).all())
+    return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+
+
+def _flatten(image: Image.Image, grey: bool) -> Image.Image:
+    """Return `image` with 8 opaque bits a channel: mode L if `grey`, else RGB."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(_eight_bits(np.asarray(image)))
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
+    elif image.mode in ("P", "PA"):
+        image = image.convert("RGB")
+    return image.convert("L" if grey else "RGB")
+
+
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """Scale deep grey values to uint8.
+
+    16-bit integers are taken to fill 0..65535. For wider integers and floats the file does not say what white
+    is: it is taken to be the smallest of 1 (floats only), 255, 65535 and 2**32 - 1 that no value exceeds.
+    """
+    if not np.isfinite(values).all():
+        raise Undecodable("it holds values that are not finite numbers")
+    low, high = float(values.min()), float(values.max())
+    if low < 0:
+        raise Undecodable(f"it holds negative values (down to {low:g}), which have no brightness")
+    if values.dtype.itemsize == 2:
+        white = 65535.0
+    else:
+        whites = (1.0, 255.0, 65535.0, 2.0**32 - 1)
+        candidates = whites if values.dtype.kind == "f" else whites[1:]
+        white = next((white for white in candidates if high <= white), high)
+    return np.rint(values * (255.0 / white)).astype(np.uint8)
+
+
+def _squash(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize(size, Image.Resampling.BILINEAR)
+
+
+def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    scale = min(image.width / size[0], image.height / size[1])
+    width, height = size[0] * scale, size[1] * scale
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    return image.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
+
+
+def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    framed = Image.new(image.mode, size)
+    framed.paste(_squash(image, inner), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return framed
+
+
+_FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
+    "squash": _squash,
+    "crop": _crop,
+    "pad": _pad,
+}
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    if "truncated" in text.lower():
+        return "the file is truncated"
+    if "conversion from" in text:
+        return f"its pixel type is not supported ({text})"
+    return f"the file is damaged ({text})"

@@ -1,0 +1,160 @@
+"""What the data room hands on: the images of a split, and all splits of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from striate.data import decode
+from striate.data.sources import Reader
+from striate.errors import DataError
+from striate.schemas import Preprocess
+
+
+class Pixels(Protocol):
+    """The pixels of N images of one size."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether `take` only copies, or reads and decodes files."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Return uint8 (n, C, H, W): the images at `indices`, int (n,), in that order."""
+        ...
+
+
+class ArrayPixels:
+    """Images in memory: some rows of one array that all splits share.
+
+    Args:
+        array: uint8 (M, C, H, W), C-contiguous; not copied.
+        rows: int64 (N,), which rows of `array` these images are; None: all of them.
+    """
+
+    in_memory = True
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray | None = None) -> None:
+        if array.dtype != np.uint8 or array.ndim != 4:
+            raise ValueError(f"array is {array.dtype} of shape {array.shape}; expected uint8 (N, C, H, W)")
+        self.array = array
+        self.rows = np.arange(len(array)) if rows is None else np.asarray(rows, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Return uint8 (n, C, H, W): a copy of the images at `indices`."""
+        taken: np.ndarray = self.array[self.rows[np.asarray(indices)]]
+        return taken
+
+
+class FilePixels:
+    """Images decoded from their files each time they are taken; can be pickled for worker processes.
+
+    Args:
+        reader: where the files' bytes come from.
+        paths: (N,), as the reader knows them.
+        preprocess: the size, channels, fit and permutation of the pixels to hand out.
+    """
+
+    in_memory = False
+
+    def __init__(self, reader: Reader, paths: Sequence[str], preprocess: Preprocess) -> None:
+        self.reader = reader
+        self.paths = tuple(paths)
+        self.preprocess = preprocess
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Return uint8 (n, C, H, W): the images at `indices`, read and decoded now.
+
+        Raises:
+            DataError: a file that could be read when the data was prepared cannot be read any more.
+        """
+        images = np.empty((len(indices), *self.preprocess.input_shape), np.uint8)
+        with decode.quiet():
+            for row, index in enumerate(indices):
+                images[row] = self._decode(self.paths[int(index)])
+        return permute(images, self.preprocess.permute_pixels)
+
+    def _decode(self, path: str) -> np.ndarray:
+        try:
+            return decode.pixels(self.reader.read(path), self.preprocess)
+        except decode.Undecodable as error:
+            raise DataError(
+                f"{path!r} could be decoded when the data was prepared, but not now: {error}. "
+                "Was it changed? Start again."
+            ) from error
+
+
+def permute(images: np.ndarray, seed: int | None) -> np.ndarray:
+    """Return `images`, (N, C, H, W), with the H*W pixels of every channel in one order drawn from `seed`.
+
+    Output pixel i is input pixel `permutation[i]`, `permutation` being NumPy's PCG64 generator's
+    `permutation(H * W)`. A seed of None changes nothing.
+    """
+    if seed is None:
+        return images
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(images.shape[2] * images.shape[3])
+    flat = images.reshape(*images.shape[:2], -1)
+    permuted: np.ndarray = np.take(flat, order, axis=2)
+    return permuted.reshape(images.shape)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """The images of one split.
+
+    Attributes:
+        paths: (N,), as in the sample table.
+        labels: int64 (N,), positions in the class names; -1 where unknown.
+        pixels: N images.
+    """
+
+    paths: tuple[str, ...]
+    labels: np.ndarray
+    pixels: Pixels
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True)
+class ImageSets:
+    """A data set, ready for batches.
+
+    Attributes:
+        name: short, for run folders.
+        class_names: (K,), sorted; labels are positions in it.
+        samples: `schemas.SAMPLE_COLUMNS`, one row for every image that decodes, with its final split;
+            images outside every split have the split `""` and a note.
+        quarantine: `schemas.QUARANTINE_COLUMNS`, one row for every image that does not decode.
+        facts: one row for each row of `samples`: path, width, height (upright, pixels), format, mode.
+        preprocess: how an image becomes network input; with the training split's mean and deviation.
+        train: never empty.
+        val: None where nothing is held out for validation.
+        test: never empty.
+        messages: what the user should know, one sentence or two each.
+        fingerprint: SHA-256 (hex) over path, label, split and content of the training images.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    samples: pd.DataFrame
+    quarantine: pd.DataFrame
+    facts: pd.DataFrame
+    preprocess: Preprocess
+    train: ImageSet
+    val: ImageSet | None
+    test: ImageSet
+    messages: tuple[str, ...]
+    fingerprint: str

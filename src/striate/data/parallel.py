@@ -1,0 +1,43 @@
+"""The same work for many images, spread over the processor's cores."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how many items are done, and how many there are."""
+
+CHUNK = 64
+MAX_THREADS = 8
+
+
+def each(
+    work: Callable[[Item], Result], items: Sequence[Item], stage: str, progress: Progress | None
+) -> Iterator[Result]:
+    """Yield `work(item)` for each item, in order, computed by several threads.
+
+    Threads and not processes: Pillow decodes without holding the interpreter, threads start at once, need no
+    copy of the result, and work in any script. `stage` is what `progress` is told.
+    """
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    done = 0
+    pool = ThreadPoolExecutor(min(MAX_THREADS, _cores()))
+    try:
+        for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+            yield from results
+            done += len(results)
+            if progress is not None:
+                progress(stage, done, len(items))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,229 @@
+"""From DATA to image sets that are ready for batches."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from striate.config import DataConfig
+from striate.data import splits
+from striate.data.classes import choose_classes, compare_classes, empty_classes, labels_to_numbers
+from striate.data.decoding import pixels_of
+from striate.data.geometry import choose_channels, choose_size
+from striate.data.images import ArrayPixels, FilePixels, ImageSet, ImageSets, Pixels
+from striate.data.inspection import Inspection, inspect
+from striate.data.lookup import find_source
+from striate.data.normalization import moments
+from striate.data.parallel import Progress
+from striate.data.sources import Source
+from striate.errors import DataError
+from striate.schemas import QUARANTINE_COLUMNS, SAMPLE_COLUMNS, SPLITS, Preprocess
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_TRAINING_IMAGES = "its class has no training image"
+LEFT_OUT = "left out by --fraction"
+
+
+@dataclass(frozen=True)
+class _Assignment:
+    """The final split and note of each of N samples, which the source lists in the same order."""
+
+    splits: list[str]
+    notes: list[str]
+    class_names: tuple[str, ...]
+    messages: tuple[str, ...]
+
+
+def prepare(config: DataConfig, *, progress: Progress | None = None) -> ImageSets:
+    """Find, inspect, split and decode the images that `config` names.
+
+    Args:
+        config: which images, split how, at which size.
+        progress: called as `progress(stage, done, total)` while images are read.
+
+    Raises:
+        DataError: the data cannot be used for training; says why.
+    """
+    source = choose_classes(find_source(config.data, config.data_root), config.classes)
+    inspection = inspect(source, progress)
+    assigned = _assign(source, inspection, config)
+    rows = [row for row, split in enumerate(assigned.splits) if split]
+    train_rows = [row for row in rows if assigned.splits[row] == "train"]
+    height, width, message = choose_size(config, inspection.width[rows], inspection.height[rows])
+    preprocess = Preprocess(
+        channels=choose_channels(config, inspection.grey[train_rows]),
+        height=height,
+        width=width,
+        fit=config.fit,
+        mean=(0.0,),
+        std=(1.0,),
+        permute_pixels=config.permute_pixels,
+    )
+    pixels, notices = pixels_of(source, inspection, rows, preprocess, progress)
+    sets = _image_sets(source, assigned, rows, pixels)
+    mean, std = moments(config, preprocess.channels, sets["train"].pixels)
+    usable = [row for row, reason in enumerate(inspection.reason) if not reason]
+    return ImageSets(
+        name=source.name,
+        class_names=assigned.class_names,
+        samples=_samples_table(source, assigned, usable),
+        quarantine=quarantine_table(source, inspection),
+        facts=facts_table(source, inspection, usable),
+        preprocess=preprocess.model_copy(update={"mean": mean, "std": std}),
+        train=sets["train"],
+        val=sets.get("val"),
+        test=sets["test"],
+        messages=_merge(source.messages, inspection.messages, assigned.messages, (message,), notices),
+        fingerprint=_fingerprint(source, inspection, train_rows),
+    )
+
+
+def _assign(source: Source, inspection: Inspection, config: DataConfig) -> _Assignment:
+    """Decide on each sample's split.
+
+    Raises:
+        DataError: fewer than two classes, a class with one image, nothing to train or test with.
+    """
+    plan = splits.plan(source.splits, config)
+    final, notes = _given_splits(source, inspection, plan)
+    pool = [row for row, split in enumerate(final) if split == splits.POOL]
+    class_names = tuple(sorted({source.samples[row].label for row in pool}))
+    _require_classes(class_names, source, inspection)
+    carved = splits.carve(
+        [source.samples[row].path for row in pool],
+        [source.samples[row].label for row in pool],
+        plan.shares,
+        config.seed,
+    )
+    for row, split in zip(pool, carved, strict=True):
+        final[row] = split
+        notes[row] = "" if split else LEFT_OUT
+    messages = empty_classes(source, inspection.reason) + _compare(source, final, class_names)
+    for row, split in enumerate(final):
+        if split and source.samples[row].label not in class_names:
+            final[row], notes[row] = "", NO_TRAINING_IMAGES
+    if "test" not in final:
+        raise DataError("no image is left to test with: the test split has none of the trained classes.")
+    if plan.shares.val > 0 and "val" not in final:
+        messages.append("There are too few images to keep any for validation; the last epoch is kept.")
+    return _Assignment(final, notes, class_names, (*plan.messages, *messages))
+
+
+def _given_splits(source: Source, inspection: Inspection, plan: splits.Plan) -> tuple[list[str], list[str]]:
+    """Return each sample's role under `plan` (`""`: none), and its note."""
+    final, notes = [], []
+    for sample, reason in zip(source.samples, inspection.reason, strict=True):
+        final.append("" if sample.note or reason else plan.roles[sample.split])
+        notes.append(sample.note)
+    return final, notes
+
+
+def _require_classes(class_names: Sequence[str], source: Source, inspection: Inspection) -> None:
+    if len(class_names) >= 2:
+        return
+    bad = sum(1 for reason in inspection.reason if reason)
+    if not class_names:
+        example = next((reason for reason in inspection.reason if reason), "")
+        why = f": {bad} image(s) do not decode (the first: {example})" if bad else ""
+        raise DataError(f"there is no image to train with{why}.")
+    decodes = f" that decode ({bad} do not; see their reasons with `striate data`)" if bad else ""
+    raise DataError(
+        f"all training images{decodes} are of one class, {class_names[0]!r}; "
+        "a classifier needs at least two class folders with images."
+    )
+
+
+def _compare(source: Source, final: Sequence[str], class_names: Sequence[str]) -> list[str]:
+    """Compare the classes of the held-out splits with those that are trained."""
+    labels: dict[str, list[str]] = {}
+    for sample, split in zip(source.samples, final, strict=True):
+        if split in ("val", "test"):
+            labels.setdefault(split, []).append(sample.label)
+    found = {(sample.split, sample.label) for sample in source.samples}
+    empty = {
+        (split, label)
+        for split, names in source.classes.items()
+        for label in names
+        if (split, label) not in found
+    }
+    return compare_classes(class_names, labels, empty)
+
+
+def _image_sets(
+    source: Source, assigned: _Assignment, rows: Sequence[int], pixels: Pixels
+) -> dict[str, ImageSet]:
+    sets = {}
+    for split in SPLITS:
+        places = [place for place, row in enumerate(rows) if assigned.splits[row] == split]
+        if places:
+            samples = [source.samples[rows[place]] for place in places]
+            sets[split] = ImageSet(
+                tuple(sample.path for sample in samples),
+                labels_to_numbers((sample.label for sample in samples), assigned.class_names),
+                subset(pixels, places),
+            )
+    return sets
+
+
+def subset(pixels: Pixels, places: Sequence[int]) -> Pixels:
+    """Return some of the images of `pixels`, sharing its memory."""
+    if isinstance(pixels, ArrayPixels):
+        return ArrayPixels(pixels.array, pixels.rows[list(places)])
+    assert isinstance(pixels, FilePixels)
+    return FilePixels(pixels.reader, [pixels.paths[place] for place in places], pixels.preprocess)
+
+
+def _samples_table(source: Source, assigned: _Assignment, usable: Sequence[int]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        (source.samples[row].path, source.samples[row].label, assigned.splits[row], assigned.notes[row])
+        for row in usable
+    ]
+    return pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS), dtype=str)
+
+
+def quarantine_table(source: Source, inspection: Inspection) -> pd.DataFrame:
+    """Return the images of `source` that do not decode, with the reason: `schemas.QUARANTINE_COLUMNS`."""
+    import pandas as pd
+
+    rows = [
+        (sample.path, sample.label, sample.split, reason)
+        for sample, reason in zip(source.samples, inspection.reason, strict=True)
+        if reason
+    ]
+    return pd.DataFrame([*rows, *source.quarantine], columns=list(QUARANTINE_COLUMNS), dtype=str)
+
+
+def facts_table(source: Source, inspection: Inspection, rows: Sequence[int]) -> pd.DataFrame:
+    """Return path, width, height (upright, pixels), format and mode of the images numbered `rows`."""
+    import pandas as pd
+
+    chosen = list(rows)
+    return pd.DataFrame(
+        {
+            "path": [source.samples[row].path for row in chosen],
+            "width": inspection.width[chosen],
+            "height": inspection.height[chosen],
+            "format": inspection.format[chosen].astype(object),
+            "mode": inspection.mode[chosen].astype(object),
+        }
+    )
+
+
+def _fingerprint(source: Source, inspection: Inspection, rows: Sequence[int]) -> str:
+    digest = hashlib.sha256()
+    for row in rows:
+        sample = source.samples[row]
+        for part in (sample.path, sample.label, "train"):
+            digest.update(part.encode() + b"\0")
+        digest.update(inspection.digest[row].tobytes())
+    return digest.hexdigest()
+
+
+def _merge(*messages: Sequence[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(message for group in messages for message in group if message))
