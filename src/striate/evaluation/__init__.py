@@ -3,16 +3,22 @@
 `figures` imports matplotlib and is imported where it is used: `from striate.evaluation import figures`.
 """
 
+from striate.evaluation.context import Command, ReportContext, context_from_run
 from striate.evaluation.intervals import wilson
 from striate.evaluation.metrics import compute_metrics, confusion_matrix
+from striate.evaluation.report import render_report
 from striate.evaluation.tables import guard, per_class_table, predictions_table, unguard
 
 __all__ = [
+    "Command",
+    "ReportContext",
     "compute_metrics",
     "confusion_matrix",
+    "context_from_run",
     "guard",
     "per_class_table",
     "predictions_table",
+    "render_report",
     "unguard",
     "wilson",
 ]

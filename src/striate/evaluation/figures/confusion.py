@@ -14,7 +14,7 @@ from striate.evaluation.figures import style
 
 CELL_TEXT_CLASSES = 30
 """With more classes, the cells hold no text and the axes no names."""
-_TICKS = (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
+_DOTS = 250  # most dots in a row of the image that stands for many classes
 
 
 def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], *, normalize: bool = False) -> Figure:
@@ -40,7 +40,11 @@ def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], *, norma
             _name_ticks(axes, class_names)
         axes.set_xlabel("predicted class" if named else "predicted class (number in the class table)")
         axes.set_ylabel("true class" if named else "true class (number in the class table)")
-        bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=24, pad=0.02, ticks=_TICKS)
+        if (block := _block(len(counts))) > 1:
+            axes.set_title(
+                f"Each dot: the darkest of {block} x {block} cells", fontweight="normal", fontsize=8
+            )
+        bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=24, pad=0.02, ticks=_ticks(len(counts)))
         bar.set_label("share of the true class")
         bar.outline.set_visible(False)
         style.percent_axis(bar.ax.yaxis)
@@ -61,8 +65,10 @@ def _cells(axes: Axes, shares: np.ndarray, named: bool) -> ScalarMappable:
     for spine in axes.spines.values():
         spine.set_visible(not named)
     if not named:
-        extent = (0.5, len(shares) + 0.5, len(shares) + 0.5, 0.5)
-        return axes.imshow(shares, cmap=style.SEQUENTIAL, norm=norm, extent=extent, interpolation="none")
+        dots = _darkest(shares, _block(len(shares)))
+        end = 0.5 + len(dots) * _block(len(shares))
+        extent = (0.5, end, end, 0.5)
+        return axes.imshow(dots, cmap=style.SEQUENTIAL, norm=norm, extent=extent, interpolation="none")
     edges = np.arange(len(shares) + 1) - 0.5
     mesh = axes.pcolormesh(
         edges, edges, shares, cmap=style.SEQUENTIAL, norm=norm, edgecolor=style.FAINT, linewidth=0.4
@@ -70,6 +76,25 @@ def _cells(axes: Axes, shares: np.ndarray, named: bool) -> ScalarMappable:
     axes.invert_yaxis()
     axes.tick_params(length=0)
     return mesh
+
+
+def _ticks(classes: int) -> tuple[float, ...]:
+    """Shares written beside the colours: fewer where the figure is small."""
+    return (0, 0.05, 0.25, 0.5, 1) if classes < 6 else (0, 0.01, 0.05, 0.1, 0.25, 0.5, 1)
+
+
+def _block(classes: int) -> int:
+    """How many cells a side make one dot, so that single confusions do not vanish when drawn small."""
+    return -(-classes // _DOTS)
+
+
+def _darkest(shares: np.ndarray, block: int) -> np.ndarray:
+    """The largest share in each `block` x `block` cells."""
+    short = -len(shares) % block
+    padded = np.pad(shares, (0, short))
+    side = len(padded) // block
+    dots: np.ndarray = padded.reshape(side, block, side, block).max(axis=(1, 3))
+    return dots
 
 
 def _write_cells(axes: Axes, counts: np.ndarray, shares: np.ndarray, normalize: bool) -> None:

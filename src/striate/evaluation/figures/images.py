@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from striate.evaluation.figures import style
+from striate.evaluation.wording import shorten
 
 GRID_CLASSES = 30
 """A grid shows at most this many classes."""
@@ -63,12 +64,10 @@ def image_grid(images: np.ndarray, titles: Sequence[str], *, columns: int = 8, t
         for axes, image, text in zip(grid.flat, shown, titles, strict=False):
             axes.imshow(image, interpolation="nearest", vmin=0, vmax=255)
             axes.set_title(
-                style.shorten(text, int(side * 15)), fontsize=7, fontweight="normal", loc="center", pad=2
+                shorten(text, int(side * 15)), fontsize=7, fontweight="normal", loc="center", pad=2
             )
         if title:
-            figure.suptitle(
-                style.shorten(title, 12 * columns), fontsize=9, fontweight="bold", x=0.01, ha="left"
-            )
+            figure.suptitle(shorten(title, 12 * columns), fontsize=9, fontweight="bold", x=0.01, ha="left")
         return style.literal(figure)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from striate import files
+from striate.evaluation.wording import LONGEST_NAME, shorten
 
 # Okabe and Ito, Color Universal Design (2008): told apart with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, VERMILION, PURPLE = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"
@@ -32,7 +32,6 @@ SPLIT_COLOURS = {"train": BLUE, "val": VERMILION, "test": GREEN}
 SEQUENTIAL = "Blues"
 """Colour map of shares: light for 0, one hue growing darker, so that it survives grey print."""
 PNG_DPI = 200
-LONGEST_NAME = 24
 
 _FONTS = (
     "DejaVu Sans",
@@ -129,15 +128,6 @@ def save(figure: Figure, path: Path) -> None:
     files.write_bytes(path, writer(figure))
 
 
-def shorten(name: str, longest: int = LONGEST_NAME) -> str:
-    """Return `name` on one line with at most `longest` characters, its middle left out if need be."""
-    line = " ".join("".join(" " if _is_control(letter) else letter for letter in name).split())
-    if len(line) <= longest:
-        return line
-    tail = longest // 3
-    return f"{line[: longest - tail - 1].rstrip()}…{line[len(line) - tail :].lstrip()}"
-
-
 def shorten_all(names: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
     """Shorten all `names`; those that would look the same get their position in front."""
     short = [shorten(name, longest) for name in names]
@@ -161,11 +151,6 @@ def percent_axis(axis: Any) -> None:
 def quiet_grid(axes: Axes, which: str) -> None:
     """Draw faint grid lines across the axis `which` ("x", "y" or "both")."""
     axes.grid(visible=True, axis=which)  # type: ignore[arg-type]
-
-
-def _is_control(letter: str) -> bool:
-    """Control characters, and those that turn the direction of the text around them."""
-    return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 @functools.cache

@@ -1,0 +1,169 @@
+"""What a report shows, as plain values, and how they are gathered from a run folder."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.runs import Run
+from striate.schemas import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something to copy into a terminal or a notebook: what it is for, and its text."""
+
+    purpose: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """Everything that a report shows; what is left empty is left out of the page.
+
+    Attributes:
+        title: heading, such as the run folder's name.
+        metrics: split -> entry of `metrics.json`. The sentence is about `test`, else `val`, else the first; a
+            key that is no split is taken for the name of a data set.
+        data_name: what the network was trained on.
+        counts: split -> images of each class, in the order of the classes.
+        network: `name`, `parameters`, `multiply_adds`, `input_shape`, as far as known.
+        training: `seconds`, `device`, `message` (how it ended, where that is worth saying), as far as known.
+        config: the settings.
+        history: `schemas.HISTORY_COLUMNS`; None where nothing was trained.
+        goal: accuracy to draw into the curves.
+        messages: named messages about the data and the run.
+        quarantined: number of images that could not be used.
+        environment: versions and hardware; may be nested.
+        commands: how to repeat, predict, evaluate, load.
+        files: name -> what it holds, of the run folder.
+    """
+
+    title: str
+    metrics: Mapping[str, Mapping[str, Any]]
+    data_name: str
+    counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    history: pd.DataFrame | None = None
+    goal: float | None = None
+    messages: Sequence[str] = ()
+    quarantined: int = 0
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    commands: Sequence[Command] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def split(self) -> str:
+        """What the sentence is about."""
+        for split in ("test", "val"):
+            if split in self.metrics:
+                return split
+        return next(iter(self.metrics))
+
+
+def context_from_run(run: Run, *, messages: Sequence[str] = ()) -> ReportContext:
+    """Return what the report of `run` shows, from the files that lie there; what is absent is left out.
+
+    Of `run.facts()` it takes `data` (`name`, `messages`), `network` (`name`, `parameters`, `multiply_adds`,
+    `input_shape`) and `training` (`seconds`, `device`, `message`), as far as they are there.
+
+    Args:
+        run: a run folder with `run.json` and `metrics.json` at least.
+        messages: further remarks, shown after those of the run.
+
+    Raises:
+        RunError: a file is damaged.
+    """
+    facts, metrics = run.facts(), run.metrics()
+    data = facts.get("data", {})
+    names = [row["name"] for row in next(iter(metrics.values()))["per_class"]]
+    settings = run.config() if run.config_file.is_file() else None
+    return ReportContext(
+        title=run.folder.resolve().name,
+        metrics=metrics,
+        data_name=str(data.get("name", run.folder.name)),
+        counts=_counts(run.samples(), names) if run.samples_file.is_file() else {},
+        network=facts.get("network", {}),
+        training=facts.get("training", {}),
+        config=settings.model_dump(mode="json") if settings else {},
+        history=run.history() if run.history_file.is_file() else None,
+        goal=settings.goal if settings else None,
+        messages=(*data.get("messages", ()), *messages),
+        quarantined=len(run.quarantine()) if run.quarantine_file.is_file() else 0,
+        environment=run.environment() if run.environment_file.is_file() else {},
+        commands=_commands(run),
+        files=_files(run),
+    )
+
+
+def _counts(samples: pd.DataFrame, names: Sequence[str]) -> dict[str, list[int]]:
+    """Split -> images of each class, for the splits that have any."""
+    positions = {name: index for index, name in enumerate(names)}
+    counts = {}
+    for split in SPLITS:
+        labels = samples.loc[samples["split"] == split, "label"].map(positions).dropna().astype(int)
+        if len(labels):
+            counts[split] = np.bincount(labels, minlength=len(names)).tolist()
+    return counts
+
+
+def _commands(run: Run) -> tuple[Command, ...]:
+    folder, model = str(run.folder), str(run.model)
+    commands = [
+        Command(
+            "Name new pictures",
+            f"striate predict {shlex.quote(model)} PICTURE_OR_FOLDER --out predictions.csv",
+        ),
+        Command(
+            "Measure it on other labelled pictures", f"striate evaluate {shlex.quote(folder)} OTHER_DATA"
+        ),
+        Command("Use it from Python", _python(model)),
+    ]
+    if run.config_file.is_file():
+        repeat = f"striate train --config {shlex.quote(str(run.config_file))}"
+        commands.insert(0, Command("Repeat this training", repeat))
+    return tuple(commands)
+
+
+def _python(model: str) -> str:
+    return (
+        "import striate\n\n"
+        f"classifier = striate.load({model!r})\n"
+        'classifier.predict(["picture.jpg"])\n'
+        'classifier.predict_proba(["picture.jpg"])  # (N, K), in the order of classifier.class_names'
+    )
+
+
+def _files(run: Run) -> dict[str, str]:
+    """The files of the run folder that are there, or are written with the report, and what they hold."""
+    known = {
+        run.config_file: "the settings",
+        run.metrics_file: "every number of this page",
+        run.history_file: "loss and accuracy of each epoch",
+        run.timing_file: "seconds and images a second of each epoch",
+        run.samples_file: "every image with its label and split",
+        run.quarantine_file: "images that could not be used, with the reason",
+        run.facts_file: "what data, network and training turned out to be",
+        run.environment_file: "versions and hardware",
+        run.model: "the model: weights, class names, preprocessing",
+        run.figures: "the figures, as PNG",
+        run.checkpoints: "what resuming needs",
+        run.tensorboard: "events for TensorBoard",
+    }
+    for split in run.splits():
+        known[run.predictions_table(split)] = f"predictions for the {split} images, for people"
+        known[run.predictions_file(split)] = f"logits and labels of the {split} images, for programs"
+    return {
+        f"{path.name}/" if path.is_dir() else path.name: content
+        for path, content in known.items()
+        if path.exists()
+    }
