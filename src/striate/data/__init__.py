@@ -3,7 +3,35 @@
 What needs torch (`loaders`, `augment`) is left out here, and imported from its own module where it is used.
 """
 
+from striate.data.cache import cache_folder
+from striate.data.description import Description, describe
+from striate.data.existing import (
+    DecodedImages,
+    LabelledImages,
+    decode_images,
+    list_images,
+    prepare_for,
+    read_images,
+)
 from striate.data.images import ArrayPixels, FilePixels, ImageSet, ImageSets, Pixels
+from striate.data.named import NAMES
 from striate.data.prepare import prepare
 
-__all__ = ["ArrayPixels", "FilePixels", "ImageSet", "ImageSets", "Pixels", "prepare"]
+__all__ = [
+    "NAMES",
+    "ArrayPixels",
+    "DecodedImages",
+    "Description",
+    "FilePixels",
+    "ImageSet",
+    "ImageSets",
+    "LabelledImages",
+    "Pixels",
+    "cache_folder",
+    "decode_images",
+    "describe",
+    "list_images",
+    "prepare",
+    "prepare_for",
+    "read_images",
+]

@@ -72,16 +72,23 @@ def compare_classes(
     messages = []
     for split, labels in labels_of.items():
         counts = Counter(labels)
-        for label in class_names:
-            if not counts[label] and (split, label) not in skip:
-                messages.append(
-                    f"Class {label!r} has no image in {split}: it is trained, but not judged there."
-                )
-        for label in sorted(set(counts) - set(class_names)):
+        lacking = [label for label in class_names if not counts[label] and (split, label) not in skip]
+        if lacking:
+            messages.append(f"No image in {split} of {name_classes(lacking)}: trained, but not judged there.")
+        extra = {label: counts[label] for label in sorted(set(counts) - set(class_names))}
+        if extra:
             messages.append(
-                f"Class {label!r} has no training image: {counts[label]} image(s) in {split} left out."
+                f"Left out {sum(extra.values())} image(s) in {split} of {name_classes(list(extra))}, "
+                "which no training image shows."
             )
     return messages
+
+
+def name_classes(labels: Sequence[str]) -> str:
+    """Return `class 'a'` or `classes 'a', 'b'` for a message; the first twenty."""
+    shown = ", ".join(repr(label) for label in labels[:20])
+    more = f" and {len(labels) - 20} more" if len(labels) > 20 else ""
+    return f"{'class' if len(labels) == 1 else 'classes'} {shown}{more}"
 
 
 def labels_to_numbers(labels: Iterable[str], class_names: Sequence[str]) -> np.ndarray:

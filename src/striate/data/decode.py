@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -39,6 +40,7 @@ _TURNS = {
 }
 """What brings an image of each EXIF orientation upright; 5 to 8 lie on their side."""
 _SIDEWAYS = (5, 6, 7, 8)
+_DRAFT_SIDE = 128
 _PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -78,13 +80,41 @@ class Facts:
     grey: bool
 
 
+class _Quiet:
+    """Counts who wants quiet: Python's warning filters belong to the process, not to a thread."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.holders = 0
+        self.filters = warnings.catch_warnings()
+
+    def enter(self) -> None:
+        with self.lock:
+            if not self.holders:
+                self.filters = warnings.catch_warnings()
+                self.filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            self.holders += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.holders -= 1
+            if not self.holders:
+                self.filters.__exit__(None, None, None)
+
+
+_quiet = _Quiet()
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow's warnings about odd files away from the user; to be held by one thread at a time."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    """Keep Pillow's warnings about odd files away from the user, whichever threads decode meanwhile."""
+    _quiet.enter()
+    try:
         yield
+    finally:
+        _quiet.leave()
 
 
 def pixels(content: bytes, preprocess: Preprocess) -> np.ndarray:
@@ -102,8 +132,8 @@ def load(content: bytes, target: tuple[int, int] | None = None) -> tuple[Facts, 
 
     Args:
         content: the file's bytes.
-        target: (width, height) that will be asked of `fit`; a JPEG more than twice as large on both sides may
-            be decoded at a half, a quarter or an eighth of its size, never below twice the target.
+        target: (width, height) that will be asked of `fit`; a large JPEG may then be decoded at a half, a
+            quarter or an eighth of its size, but neither below twice the target nor below 128 pixels.
 
     Returns:
         What is known of the image, and the image: upright, mode L or RGB.
@@ -120,6 +150,23 @@ def load(content: bytes, target: tuple[int, int] | None = None) -> tuple[Facts, 
         raise Undecodable(_reason(error)) from error
     except MemoryError as error:
         raise Undecodable("it needs more memory than there is") from error
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Return an image that is open already as `load` would: upright, mode L or RGB.
+
+    Raises:
+        Undecodable: with the reason.
+    """
+    if image.width * image.height > MAX_PIXELS:
+        raise Undecodable(_too_large(image))
+    try:
+        image.load()
+        return _upright(image)
+    except Undecodable:
+        raise
+    except _PILLOW_ERRORS as error:
+        raise Undecodable(_reason(error)) from error
 
 
 def fit(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
@@ -150,25 +197,31 @@ def _open(content: bytes) -> Image.Image:
     except _PILLOW_ERRORS as error:
         raise Undecodable(_reason(error)) from error
     if image.width * image.height > MAX_PIXELS:
-        raise Undecodable(
-            f"{image.width} x {image.height} pixels; more than {MAX_PIXELS // 10**6} million are refused"
-        )
+        raise Undecodable(_too_large(image))
     return image
+
+
+def _too_large(image: Image.Image) -> str:
+    return f"{image.width} x {image.height} pixels; more than {MAX_PIXELS // 10**6} million are refused"
 
 
 def _load(image: Image.Image, target: tuple[int, int] | None) -> tuple[Facts, Image.Image]:
     original, mode, kind = image.size, image.mode, image.format or ""
     if target is not None and kind in ("JPEG", "MPO"):
-        side = 2 * max(target)
+        side = max(2 * max(target), _DRAFT_SIDE)
         image.draft(None, (side, side))
     image.load()
     if kind == "TIFF":
         original = image.size  # Pillow turns a TIFF upright while it loads
     if _orientation(image) in _SIDEWAYS:
         original = original[::-1]
-    grey = _is_grey(image)
-    upright = image.transpose(_TURNS[_orientation(image)]) if _orientation(image) in _TURNS else image
-    return Facts(*original, kind, mode, grey), _flatten(upright, grey)
+    return Facts(*original, kind, mode, _is_grey(image)), _upright(image)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return `image` turned as its EXIF data says, in mode L or RGB."""
+    turn = _TURNS.get(_orientation(image))
+    return _flatten(image if turn is None else image.transpose(turn), _is_grey(image))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -17,18 +17,23 @@ MAX_THREADS = 8
 
 
 def each(
-    work: Callable[[Item], Result], items: Sequence[Item], stage: str, progress: Progress | None
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    stage: str,
+    progress: Progress | None,
+    chunk: int = CHUNK,
 ) -> Iterator[Result]:
     """Yield `work(item)` for each item, in order, computed by several threads.
 
     Threads and not processes: Pillow decodes without holding the interpreter, threads start at once, need no
-    copy of the result, and work in any script. `stage` is what `progress` is told.
+    copy of the result, and work in any script. Each takes `chunk` items at a time. `stage` is what `progress`
+    is told.
     """
-    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
     done = 0
     pool = ThreadPoolExecutor(min(MAX_THREADS, _cores()))
     try:
-        for results in pool.map(lambda chunk: [work(item) for item in chunk], chunks):
+        for results in pool.map(lambda part: [work(item) for item in part], chunks):
             yield from results
             done += len(results)
             if progress is not None:

@@ -65,7 +65,8 @@ def prepare(config: DataConfig, *, progress: Progress | None = None) -> ImageSet
     )
     pixels, notices = pixels_of(source, inspection, rows, preprocess, progress)
     sets = _image_sets(source, assigned, rows, pixels)
-    mean, std = moments(config, preprocess.channels, sets["train"].pixels)
+    fingerprint = _fingerprint(source, inspection, train_rows)
+    mean, std = moments(config, preprocess, sets["train"].pixels, fingerprint, progress)
     usable = [row for row, reason in enumerate(inspection.reason) if not reason]
     return ImageSets(
         name=source.name,
@@ -78,7 +79,7 @@ def prepare(config: DataConfig, *, progress: Progress | None = None) -> ImageSet
         val=sets.get("val"),
         test=sets["test"],
         messages=_merge(source.messages, inspection.messages, assigned.messages, (message,), notices),
-        fingerprint=_fingerprint(source, inspection, train_rows),
+        fingerprint=fingerprint,
     )
 
 
@@ -102,14 +103,14 @@ def _assign(source: Source, inspection: Inspection, config: DataConfig) -> _Assi
     for row, split in zip(pool, carved, strict=True):
         final[row] = split
         notes[row] = "" if split else LEFT_OUT
-    messages = empty_classes(source, inspection.reason) + _compare(source, final, class_names)
+    messages = empty_classes(source, inspection.reason) + _compare(source, final, class_names, plan)
     for row, split in enumerate(final):
         if split and source.samples[row].label not in class_names:
             final[row], notes[row] = "", NO_TRAINING_IMAGES
     if "test" not in final:
         raise DataError("no image is left to test with: the test split has none of the trained classes.")
-    if plan.shares.val > 0 and "val" not in final:
-        messages.append("There are too few images to keep any for validation; the last epoch is kept.")
+    if "val" not in final and (plan.shares.val > 0 or "val" in plan.roles.values()):
+        messages.append("No image is left to validate with, so the last epoch is kept.")
     return _Assignment(final, notes, class_names, (*plan.messages, *messages))
 
 
@@ -123,21 +124,28 @@ def _given_splits(source: Source, inspection: Inspection, plan: splits.Plan) -> 
 
 
 def _require_classes(class_names: Sequence[str], source: Source, inspection: Inspection) -> None:
+    """Refuse a pool without at least two classes.
+
+    Raises:
+        DataError: names what there is.
+    """
     if len(class_names) >= 2:
         return
     bad = sum(1 for reason in inspection.reason if reason)
     if not class_names:
         example = next((reason for reason in inspection.reason if reason), "")
         why = f": {bad} image(s) do not decode (the first: {example})" if bad else ""
-        raise DataError(f"there is no image to train with{why}.")
+        raise DataError(f"{source.name} has no image to train with{why}.")
     decodes = f" that decode ({bad} do not; see their reasons with `striate data`)" if bad else ""
     raise DataError(
-        f"all training images{decodes} are of one class, {class_names[0]!r}; "
+        f"all training images of {source.name}{decodes} are of one class, {class_names[0]!r}; "
         "a classifier needs at least two class folders with images."
     )
 
 
-def _compare(source: Source, final: Sequence[str], class_names: Sequence[str]) -> list[str]:
+def _compare(
+    source: Source, final: Sequence[str], class_names: Sequence[str], plan: splits.Plan
+) -> list[str]:
     """Compare the classes of the held-out splits with those that are trained."""
     labels: dict[str, list[str]] = {}
     for sample, split in zip(source.samples, final, strict=True):
@@ -145,7 +153,7 @@ def _compare(source: Source, final: Sequence[str], class_names: Sequence[str]) -
             labels.setdefault(split, []).append(sample.label)
     found = {(sample.split, sample.label) for sample in source.samples}
     empty = {
-        (split, label)
+        (plan.roles[split], label)
         for split, names in source.classes.items()
         for label in names
         if (split, label) not in found
