@@ -1,0 +1,268 @@
+"""A training put together from its parts, run, and closed however it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import lightning.pytorch as lightning
+import torch
+
+from striate.config import TrainConfig
+from striate.errors import TrainingError, UserError
+from striate.schemas import Output
+from striate.training import checkpoints as checkpoint_files
+from striate.training.callbacks import EpochEnd, StepEnd
+from striate.training.checkpoints import CHECKPOINT_NAME, Checkpoint
+from striate.training.course import Course
+from striate.training.devices import Engine, choose_engine
+from striate.training.interrupts import Interrupts
+from striate.training.losses import Loss, balanced_weights, choose_loss
+from striate.training.module import Stop, TrainingModule
+from striate.training.optimizers import build_optimizer, restore_state, state_arrays, to_array
+from striate.training.quiet import forked_generators, quiet_lightning
+from striate.training.records import EpochRecord, Fitted, Progress
+from striate.training.schedules import Plateau, Schedule
+from striate.training.steps import Stepper
+from striate.training.tensorboard import TensorBoard
+
+if TYPE_CHECKING:
+    from striate.data.loaders import Batches
+
+Ending = Literal["finished", "early", "interrupted", "non-finite"]
+
+
+class Session:
+    """One call of `fit`; see there for the arguments."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        train: Batches,
+        val: Batches | None,
+        config: TrainConfig,
+        class_names: list[str],
+        checkpoints: Path,
+        resume_from: Checkpoint | None,
+    ) -> None:
+        if config.early_stopping is not None and val is None:
+            raise UserError("--early-stopping needs a validation split; leave it out, or set --val-fraction.")
+        self.network = network
+        self.train = train
+        self.val = val
+        self.config = config
+        self.class_names = class_names
+        self.checkpoint_file = checkpoints / CHECKPOINT_NAME
+        self.schedule = Schedule(config, len(train))
+        self.identity = _identify(network)
+        if resume_from is not None:
+            self._check_fits(resume_from)
+        self.engine = _engine(network, train, config, resume_from)
+        self.stepper = build_stepper(network, train, config, self.engine, len(class_names))
+        self.course = self._course(resume_from)
+
+    def run(
+        self,
+        on_epoch: Callable[[EpochRecord], None] | None,
+        on_batch: Callable[[Progress], None] | None,
+        tensorboard: Path | None,
+    ) -> Fitted:
+        """Train to the end, or until something ends it."""
+        _make_folder(self.checkpoint_file.parent)
+        board = TensorBoard(tensorboard) if tensorboard is not None else None
+        listeners = [
+            self._write_checkpoint,
+            *([board.add] if board else []),
+            *([on_epoch] if on_epoch else []),
+        ]
+        try:
+            with Interrupts() as interrupts, forked_generators():
+                ending, message = self._train(interrupts, listeners, on_batch)
+        finally:
+            if board:
+                board.close()
+        return self._close(ending, message)
+
+    def _train(
+        self,
+        interrupts: Interrupts,
+        listeners: list[Callable[[EpochRecord], None]],
+        on_batch: Callable[[Progress], None] | None,
+    ) -> tuple[Ending, str]:
+        """Run Lightning's loop over the epochs that remain; return how it ended."""
+        remaining = self.config.epochs - self.course.epoch
+        if remaining > 0 and not self.course.has_stalled(self.config.early_stopping):
+            callbacks = [
+                StepEnd(self.config.epochs, interrupts, on_batch),
+                EpochEnd(self.config, self.val is not None, listeners),
+            ]
+            self.train.set_epoch(self.course.epoch)  # Lightning may start the first epoch's iterator early
+            try:
+                self._fit(callbacks, remaining)
+            except Stop as stop:
+                return stop.kind, str(stop) or self._interrupted()
+            except SystemExit as error:  # how Lightning ends on Ctrl-C and SIGTERM
+                if not interrupts.requested and not isinstance(error.__context__, KeyboardInterrupt):
+                    raise
+                return "interrupted", self._interrupted()
+        if self.course.epoch < self.config.epochs:
+            return "early", f"no better {self.config.best_by} for {self.config.early_stopping} epochs."
+        return "finished", ""
+
+    def _fit(self, callbacks: list[lightning.Callback], epochs: int) -> None:
+        module = TrainingModule(
+            self.stepper, self.schedule, self.course, self.train, peak_lr(self.config), self.config.seed
+        )
+        self.network.train()
+        with quiet_lightning():
+            trainer = lightning.Trainer(
+                accelerator=self.engine.device,
+                devices=1,
+                max_epochs=epochs,
+                callbacks=callbacks,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+            )
+            trainer.fit(module, self.train, self.val)
+
+    def _close(self, ending: Ending, message: str) -> Fitted:
+        """Load the weights to keep into the network and return what came of the training."""
+        course = self.course
+        if ending == "non-finite" and not course.epoch:
+            raise TrainingError(message[0].upper() + message[1:])
+        network = self.network.to("cpu").to(memory_format=torch.contiguous_format)
+        network.eval()
+        weights = course.kept_weights
+        if not course.epoch:
+            weights = {name: to_array(value) for name, value in network.state_dict().items()}
+        network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
+        if ending != "finished":
+            kept = f"of epoch {course.best_epoch}" if course.epoch else "as they stood then"
+            message = f"{message} The weights kept are those {kept}."
+        return Fitted(
+            weights=weights,
+            history=course.history,
+            timing=course.timing,
+            best_epoch=course.best_epoch,
+            epochs_run=course.epoch,
+            stopped=ending,
+            message=message[:1].upper() + message[1:],
+            engine=self.engine,
+        )
+
+    def _interrupted(self) -> str:
+        return f"interrupted in epoch {self.course.epoch + 1} of {self.config.epochs}."
+
+    def _check_fits(self, checkpoint: Checkpoint) -> None:
+        checkpoint_files.check_fits(
+            checkpoint,
+            config=self.config.model_dump(mode="json"),
+            class_names=self.class_names,
+            images=len(self.train.images),
+            steps_per_epoch=len(self.train),
+            network=self.identity,
+        )
+
+    def _course(self, checkpoint: Checkpoint | None) -> Course:
+        """Return the state to start from; loads weights and optimizer state of `checkpoint`."""
+        if checkpoint is None:
+            return Course()
+        values = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.weights.items()}
+        self.network.load_state_dict(values)
+        restore_state(self.stepper.optimizer, self.network, checkpoint.optimizer)
+        best = checkpoint.plateau["best"]
+        return Course(
+            epoch=checkpoint.epoch,
+            history=list(checkpoint.history),
+            timing=list(checkpoint.timing),
+            weights=checkpoint.weights,
+            best_epoch=checkpoint.best_epoch,
+            kept_weights=checkpoint.kept_weights,
+            plateau=Plateau(**{**checkpoint.plateau, "best": math.inf if best is None else best}),
+        )
+
+    def _write_checkpoint(self, record: EpochRecord) -> None:
+        course = self.course
+        checkpoint = Checkpoint(
+            epoch=course.epoch,
+            config=self.config.model_dump(mode="json"),
+            class_names=self.class_names,
+            images=len(self.train.images),
+            steps_per_epoch=len(self.train),
+            network=self.identity,
+            engine={
+                "device": self.engine.device,
+                "precision": self.engine.precision,
+                "memory_format": self.engine.memory_format,
+            },
+            history=course.history,
+            timing=course.timing,
+            best_epoch=course.best_epoch,
+            plateau=checkpoint_files.as_plain(course.plateau),
+            weights=course.weights,
+            kept_weights=course.kept_weights,
+            optimizer=state_arrays(self.stepper.optimizer, self.network),
+        )
+        checkpoint_files.write_checkpoint(self.checkpoint_file, checkpoint)
+
+
+def build_stepper(
+    network: torch.nn.Module, train: Batches, config: TrainConfig, engine: Engine, num_classes: int
+) -> Stepper:
+    """Return what trains `network` on `train` as `config` says; moves the network to the engine's device.
+
+    Raises:
+        UserError: the loss does not fit the network.
+    """
+    output: Output = cast("Output", getattr(network, "output", "logits"))
+    name = choose_loss(output, config.loss)
+    weights = None
+    if config.class_weights == "balanced":
+        weights = torch.from_numpy(balanced_weights(train.images.labels, num_classes)).to(engine.device)
+    loss = Loss(output, name, label_smoothing=config.label_smoothing, class_weights=weights)
+    channels_last = engine.memory_format == "channels-last"
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    network.to(engine.device).to(memory_format=layout)
+    optimizer = build_optimizer(network, config, peak_lr(config))
+    return Stepper(network, output, loss, optimizer, engine, config.clip_grad)
+
+
+def peak_lr(config: TrainConfig) -> float:
+    """Return the learning rate as a number."""
+    if isinstance(config.lr, str):
+        raise ValueError("config.lr is 'auto'; expected a number, such as the suggestion of find_lr.")
+    return config.lr
+
+
+def _engine(
+    network: torch.nn.Module, train: Batches, config: TrainConfig, checkpoint: Checkpoint | None
+) -> Engine:
+    """Return the engine to use: on the same kind of device, the one that `checkpoint` was trained with."""
+    engine = choose_engine(config, network, train.preprocess.input_shape)
+    if checkpoint is None or checkpoint.engine["device"] != engine.device:
+        return engine
+    before = checkpoint.engine
+    return Engine(
+        engine.device,
+        cast("Literal['32', 'bf16']", before["precision"]),
+        cast("Literal['contiguous', 'channels-last']", before["memory_format"]),
+        "as before the resumption",
+    )
+
+
+def _identify(network: torch.nn.Module) -> str:
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    return checkpoint_files.identify(shapes, getattr(network, "spec", None))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot create {folder}: {error.strerror}. Choose another --out.") from error
