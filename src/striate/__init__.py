@@ -1,3 +1,54 @@
-"""Striate: see how a convolutional image classifier works, train one, trust one."""
+"""Striate: see how a convolutional image classifier works, train one, trust one.
+
+The functions of the command line under the same names: `train`, `evaluate`, `predict`, `summary`, and
+`describe_data` for the verb `data`; and `load` for a trained model. Each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from striate.inference import Classifier, load
+    from striate.runs import Run
+    from striate.workflows.data import describe_data
+    from striate.workflows.evaluate import evaluate
+    from striate.workflows.predict import predict
+    from striate.workflows.summary import summary
+    from striate.workflows.train import train
 
 __version__ = "0.1.0.dev0"
+
+__all__ = [
+    "Classifier",
+    "Run",
+    "__version__",
+    "describe_data",
+    "evaluate",
+    "load",
+    "predict",
+    "summary",
+    "train",
+]
+
+_HOMES = {
+    "Classifier": "striate.inference",
+    "Run": "striate.runs",
+    "describe_data": "striate.workflows.data",
+    "evaluate": "striate.workflows.evaluate",
+    "load": "striate.inference",
+    "predict": "striate.workflows.predict",
+    "summary": "striate.workflows.summary",
+    "train": "striate.workflows.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'striate' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

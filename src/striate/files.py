@@ -54,6 +54,19 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def make_folder(folder: Path) -> None:
+    """Make `folder` and those around it, where they do not exist.
+
+    Raises:
+        UserError: it cannot be made, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot create the folder {folder}: {reason}. Choose another --out.") from error
+
+
 def _replace(contents: Mapping[Path, bytes]) -> None:
     temporaries = {path: path.parent / f".striate-{secrets.token_hex(8)}.tmp" for path in contents}
     try:

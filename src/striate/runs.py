@@ -5,9 +5,12 @@ See `docs/runs.md` for the files. Reading and writing tables, predictions and fa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,8 +25,6 @@ from striate.schemas import Predictions
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_OWN_NAMES = ("config.yaml", "run.json", "history.csv", "metrics.json", "report.html", "model", "checkpoints")
 
 
 class Run:
@@ -47,14 +48,14 @@ class Run:
         Raises:
             RunError: `out` holds a run already, is a file, or cannot be written.
         """
-        folder = Path(out) if out is not None else _free(Path("runs") / _plain(name))
-        taken = [own for own in _OWN_NAMES if (folder / own).exists()]
+        run = cls(out if out is not None else _free(Path("runs") / _plain(name)))
+        taken = [path.name for path in (*run._files(), run.model, run.checkpoints) if path.exists()]
         if taken:
             raise RunError(
-                f"{folder} holds a run already ({taken[0]}). Choose another --out, or --resume it."
+                f"{run.folder} holds a run already ({taken[0]}). Choose another --out, or --resume it."
             )
-        _check_writable(folder)
-        return cls(folder)
+        _check_writable(run.folder)
+        return run
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
@@ -72,13 +73,39 @@ class Run:
             )
         return run
 
-    def create(self) -> None:
-        """Make the folder; it may exist already."""
+    @contextlib.contextmanager
+    def creating(self) -> Iterator[None]:
+        """Make the folder; an error that leaves no checkpoint behind takes away what was written."""
+        existed = self.folder.exists()
+        files.make_folder(self.checkpoints)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.figures.mkdir(exist_ok=True)
-        except OSError as error:
-            raise RunError(f"cannot create {self.folder}: {error.strerror}. Choose another --out.") from error
+            yield
+        except BaseException:
+            if not any(self.checkpoints.iterdir()):
+                self._discard(existed)
+            raise
+
+    def _discard(self, keep_folder: bool) -> None:
+        """Remove the files that a run writes, and the folder if the run made it."""
+        for path in (self.checkpoints, self.tensorboard, self.figures, self.model):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self._files():
+            path.unlink(missing_ok=True)
+        if not keep_folder:
+            self.folder.rmdir()
+
+    def _files(self) -> list[Path]:
+        return [
+            self.config_file,
+            self.facts_file,
+            self.history_file,
+            self.timing_file,
+            self.samples_file,
+            self.quarantine_file,
+            self.metrics_file,
+            self.environment_file,
+            self.report,
+        ]
 
     # Where everything lies
 
@@ -236,6 +263,13 @@ class Run:
         metadata = {"class_names": json.dumps(predictions.class_names)}
         schemas.write_table(self.predictions_table(split), table)
         files.write_bytes(self.predictions_file(split), safetensors.numpy.save(tensors, metadata))
+
+    def write_history(self, history: Sequence[dict[str, Any]], timing: Sequence[dict[str, Any]]) -> None:
+        """Write a row an epoch of `schemas.HISTORY_COLUMNS` and of `schemas.TIMING_COLUMNS`."""
+        import pandas as pd
+
+        schemas.write_table(self.history_file, pd.DataFrame(history, columns=schemas.HISTORY_COLUMNS))
+        schemas.write_table(self.timing_file, pd.DataFrame(timing, columns=schemas.TIMING_COLUMNS))
 
     def _json(self, path: Path) -> dict[str, Any]:
         try:

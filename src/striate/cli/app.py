@@ -1,0 +1,161 @@
+"""The commands and their arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from striate.cli import display
+from striate.cli.settings import with_settings
+from striate.config import DataConfig, TrainConfig
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`--debug` with any command shows the traceback of an error.",
+)
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")]
+Out = Annotated[Path | None, typer.Option(help="Folder to write.", metavar="DIR", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result and warnings.")]
+
+
+@app.callback()
+def striate() -> None:
+    """See how a convolutional image classifier works, train one, trust one."""
+
+
+@app.command()
+@with_settings(TrainConfig)
+def train(
+    data: Annotated[
+        str | None, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")
+    ] = None,
+    out: Out = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Repeat the run that wrote this config.yaml.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Continue a run that was cut short.")
+    ] = None,
+    quiet: Quiet = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Train a classifier on a folder of images, and evaluate it."""
+    from striate.allocator import tune
+    from striate.workflows.train import train as run_training
+
+    tune()
+    with display.console_listener(quiet) as listener:
+        run = run_training(data, out=out, config=config, resume=resume, listener=listener, **settings or {})
+    display.show_run(run)
+    if run.facts()["training"]["stopped"] == "interrupted":
+        raise typer.Exit(130)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="RUN_OR_BUNDLE", help="Folder of a run or a model bundle.")],
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="Labelled images; without them a run's report is made anew."),
+    ] = None,
+    out: Out = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, val or test: the part of DATA to take.", metavar="SPLIT")
+    ] = None,
+    data_root: Annotated[
+        str | None, typer.Option(help="Folder in which named data sets lie.", metavar="DIR")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 256,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Evaluate a model on labelled images."""
+    from striate.allocator import tune
+    from striate.workflows.evaluate import evaluate as run_evaluation
+
+    tune()
+    with display.console_listener(quiet) as listener:
+        run = run_evaluation(
+            model,
+            data,
+            out=out,
+            split=split,
+            data_root=data_root,
+            batch_size=batch_size,
+            device=device,
+            listener=listener,
+        )
+    display.show_run(run)
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder of a model bundle or a run.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE_OR_FOLDER...", help="What to classify.")],
+    out: Annotated[
+        Path | None, typer.Option(help="CSV file to write; without it, a table is printed.", metavar="FILE")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Name what is on images."""
+    from striate.allocator import tune
+    from striate.workflows.predict import predict as run_prediction
+
+    tune()
+    with display.console_listener(quiet) as listener:
+        result = run_prediction(
+            model, images, out=out, batch_size=batch_size, device=device, listener=listener
+        )
+    display.show_predictions(result, out)
+
+
+@app.command()
+def summary(
+    model: Annotated[str, typer.Argument(metavar="NAME|net.yaml", help="Name of a network, or its file.")],
+    input: Annotated[
+        str, typer.Option("--input", help="Channels, height and width.", metavar="C,H,W")
+    ] = "3,32,32",
+    num_classes: Annotated[int, typer.Option("--classes", help="Number of classes.", min=2)] = 10,
+    model_option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the network, key=value; repeatable.", metavar="KEY=VALUE"),
+    ] = None,
+) -> None:
+    """Show a network's layers, output shapes, parameters and multiply-adds."""
+    from striate.cli.settings import pairs
+    from striate.workflows.summary import summary as make_summary
+
+    print(make_summary(model, input=input, num_classes=num_classes, model_options=pairs(model_option or [])))
+
+
+@app.command()
+@with_settings(DataConfig)
+def data(
+    data: Data,
+    out: Out = None,
+    class_name: Annotated[
+        str | None, typer.Option("--class", help="Draw the samples of this class alone.", metavar="NAME")
+    ] = None,
+    augment: Annotated[
+        str, typer.Option(help="Augmentation to preview.", metavar="none|flip-crop|photo|trivial")
+    ] = "flip-crop",
+    quiet: Quiet = False,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Show what a data set holds: counts, sizes, samples, augmentation."""
+    from striate.workflows.data import describe_data
+
+    with display.console_listener(quiet) as listener:
+        description = describe_data(
+            data, out=out, class_name=class_name, augment=augment, listener=listener, **settings or {}
+        )
+    display.show_data(description)

@@ -1,0 +1,312 @@
+"""Images in, a trained and evaluated classifier out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate import bundle, schemas
+from striate import config as config_file
+from striate.config import TrainConfig
+from striate.errors import RunError, TrainingError, UserError
+from striate.files import write_json
+from striate.runs import Run
+from striate.workflows import environment, results
+from striate.workflows.listener import Listener
+
+if TYPE_CHECKING:
+    import torch
+
+    from striate.architectures import Spec
+    from striate.data import ImageSets
+    from striate.data.loaders import Batches
+    from striate.training import Checkpoint, EpochRecord, Fitted
+
+    PathLike = str | os.PathLike[str]
+
+VALIDATION_BATCH = 256
+"""Images in a validation batch, at least; it has no influence on the result but for rounding."""
+
+
+def train(
+    data: PathLike | None = None,
+    *,
+    out: PathLike | None = None,
+    config: PathLike | None = None,
+    resume: PathLike | None = None,
+    listener: Listener | None = None,
+    **settings: Any,
+) -> Run:
+    """Train a classifier, evaluate it once on the test split, and write the report.
+
+    Args:
+        data: folder, .zip, .csv, or the name of a data set.
+        out: folder of the run; by default `runs/<data>-<model>`, with a number where that is taken.
+        config: settings of an earlier run (`config.yaml`); `data` and `settings` overrule them.
+        resume: folder of a run that was cut short, to be continued from its last whole epoch.
+        listener: hears how it goes.
+        **settings: fields of `striate.config.TrainConfig`: `model="custom-cnn"`, `epochs=10`, ...
+
+    Returns:
+        The run: `run.metrics()`, `run.history()`, `run.report` and `run.model` hold what came of it.
+
+    Raises:
+        UserError: the data, a setting or the folder cannot be used; nothing was written.
+        TrainingError: the loss was not finite; the last good weights lie in the run, if there were any.
+    """
+    listener = listener or Listener()
+    if data is not None:
+        settings["data"] = os.fspath(data)
+    if resume is not None:
+        return _resume(Run.open(resume), settings, out or config, listener)
+    if config is not None:
+        settings = config_file.read(Path(config)) | settings
+    chosen = _absolute(config_file.make(TrainConfig, settings))
+    return _start(chosen, out, listener)
+
+
+def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run:
+    """Train from the beginning."""
+    from striate.architectures import load_spec
+
+    spec = load_spec(config.model, config.model_options)
+    run = Run.choose(out, f"{Path(config.data).stem}-{spec.name}")
+    sets = _prepare(config, listener)
+    config = _fit_batch_size(config, len(sets.train), listener)
+    training = _Training.prepare(config, spec, sets)
+    training = training.with_found_lr(listener)
+    with run.creating():
+        _record_start(run, training)
+        fitted = training.fit(run, listener)
+    return _finish(run, training, fitted, listener)
+
+
+def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener: Listener) -> Run:
+    """Go on from the last whole epoch of `run`."""
+    from striate.architectures import load_spec
+    from striate.training import CHECKPOINT_NAME, read_checkpoint
+
+    if other is not None:
+        raise UserError(
+            "--resume goes on in the run's own folder, with its settings; leave out --out and --config."
+        )
+    config = run.config()
+    _check_same(run, config, settings)
+    checkpoint = read_checkpoint(run.checkpoints / CHECKPOINT_NAME)
+    if run.facts()["training"].get("stopped") in ("finished", "early"):
+        raise RunError(f"{run.folder} is finished: {checkpoint.epoch} epochs were trained. Start a new run.")
+    spec = load_spec(config.model, config.model_options)
+    sets = _prepare(config, listener)
+    if sets.fingerprint != run.facts()["data"]["fingerprint"]:
+        raise RunError(f"{config.data} has changed since {run.folder} was begun; start a new run.")
+    training = _Training.prepare(config, spec, sets)
+    fitted = training.fit(run, listener, checkpoint)
+    return _finish(run, training, fitted, listener)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """Everything that a training needs, ready to begin."""
+
+    config: TrainConfig
+    spec: Spec
+    sets: ImageSets
+    network: torch.nn.Module
+    train: Batches
+    val: Batches | None
+
+    @classmethod
+    def prepare(cls, config: TrainConfig, spec: Spec, sets: ImageSets) -> _Training:
+        """Build the network and the batches.
+
+        Raises:
+            SpecError: the network does not fit the images or the classes.
+            UserError: the batch is larger than the data.
+        """
+        from striate.architectures import build
+        from striate.data.loaders import Batches
+
+        classes = len(sets.class_names)
+        network = build(spec, sets.preprocess.input_shape, classes, seed=config.seed)
+        workers = default_workers() if config.num_workers is None else config.num_workers
+        train = Batches(
+            sets.train,
+            sets.preprocess,
+            config.batch_size,
+            shuffle=True,
+            seed=config.seed,
+            augment=config.augment,
+            mixup=config.mixup,
+            cutmix=config.cutmix,
+            num_classes=classes,
+            num_workers=workers,
+        )
+        val = None
+        if sets.val is not None:
+            size = max(config.batch_size, VALIDATION_BATCH)
+            val = Batches(
+                sets.val, sets.preprocess, size, shuffle=False, num_classes=classes, num_workers=workers
+            )
+        return cls(config, spec, sets, network, train, val)
+
+    def with_found_lr(self, listener: Listener) -> _Training:
+        """Replace the learning rate `auto` by the one that a range test suggests."""
+        if self.config.lr != "auto":
+            return self
+        from striate.training import find_lr
+
+        found = find_lr(self.network, self.train, self.config)
+        listener.message(
+            f"learning rate {found.suggestion:.2g}, found by a range test of {len(found.lrs)} steps."
+        )
+        return replace(self, config=self.config.model_copy(update={"lr": found.suggestion}))
+
+    def fit(self, run: Run, listener: Listener, checkpoint: Checkpoint | None = None) -> Fitted:
+        """Train, and write the history after each epoch."""
+        from striate.training import fit
+
+        history = list(checkpoint.history) if checkpoint else []
+        timing = list(checkpoint.timing) if checkpoint else []
+
+        def on_epoch(record: EpochRecord) -> None:
+            history.append(record.history_row())
+            timing.append(record.timing_row())
+            run.write_history(history, timing)
+            listener.epoch(record, self.config.epochs)
+
+        return fit(
+            self.network,
+            self.train,
+            self.val,
+            self.config,
+            class_names=self.sets.class_names,
+            checkpoints=run.checkpoints,
+            on_epoch=on_epoch,
+            on_batch=listener.batch,
+            resume_from=checkpoint,
+            tensorboard=run.tensorboard if self.config.tensorboard else None,
+        )
+
+
+def _prepare(config: TrainConfig, listener: Listener) -> ImageSets:
+    from striate.data import prepare
+
+    sets = prepare(config.data_config(), progress=listener.stage)
+    for message in sets.messages:
+        listener.message(message)
+    return sets
+
+
+def default_workers() -> int:
+    """Return how many processes decode large images where nothing is asked for: one for each core, 8 at most."""
+    return min(8, os.cpu_count() or 1)
+
+
+def _absolute(config: TrainConfig) -> TrainConfig:
+    """Return `config` with paths that do not depend on the working folder."""
+    paths = {
+        name: str(Path(value).resolve())
+        for name in ("data", "model", "data_root")
+        if (value := getattr(config, name)) is not None and Path(value).exists()
+    }
+    return config.model_copy(update=paths)
+
+
+def _fit_batch_size(config: TrainConfig, images: int, listener: Listener) -> TrainConfig:
+    """Make the default batch size fit a small data set; one that was asked for is left alone."""
+    if "batch_size" in config.model_fields_set or images >= config.batch_size:
+        return config
+    listener.message(f"batch size {images}: there are no more training images.")
+    return config.model_copy(update={"batch_size": images})
+
+
+def _check_same(run: Run, config: TrainConfig, settings: dict[str, Any]) -> None:
+    """Refuse settings that differ from those of the run to be resumed."""
+    wanted = _absolute(config_file.make(TrainConfig, {"data": config.data} | settings))
+    for name in settings:
+        now, then = getattr(wanted, name), getattr(config, name)
+        if now != then:
+            raise RunError(
+                f"cannot resume {run.folder}: it was begun with {name.replace('_', '-')} {then}, not {now}. "
+                "Leave the option out, or start a new run."
+            )
+
+
+def _record_start(run: Run, training: _Training) -> None:
+    """Write what is known before the first epoch."""
+    run.write_config(training.config)
+    schemas.write_table(run.samples_file, training.sets.samples)
+    schemas.write_table(run.quarantine_file, training.sets.quarantine)
+    write_json(run.environment_file, environment.describe())
+    run.write_facts(_facts(training) | {"training": {"stopped": "running"}})
+
+
+def _facts(training: _Training) -> dict[str, Any]:
+    from striate.architectures import summarize
+
+    sets = training.sets
+    numbers = summarize(training.spec, sets.preprocess.input_shape, len(sets.class_names))
+    return {
+        "data": {
+            "name": sets.name,
+            "class_names": list(sets.class_names),
+            "fingerprint": sets.fingerprint,
+            "messages": list(sets.messages),
+            "preprocess": sets.preprocess.model_dump(mode="json"),
+        },
+        "network": {
+            "name": training.spec.name,
+            "output": training.spec.output,
+            "input_shape": list(sets.preprocess.input_shape),
+            "parameters": numbers.parameters,
+            "multiply_adds": numbers.multiply_adds,
+        },
+    }
+
+
+def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -> Run:
+    """Write the bundle, evaluate what it holds, and write the report."""
+    from striate.inference import load
+
+    run.write_history(fitted.history, fitted.timing)
+    _write_bundle(run, training, fitted, {})
+    classifier = load(run.model, fitted.engine.device)
+    splits = {"val": training.sets.val, "test": training.sets.test}
+    results.predict_splits(run, classifier, splits, listener)
+    run.write_facts(_facts(training) | {"training": _outcome(fitted)})
+    results.write_results(run)
+    _write_bundle(run, training, fitted, run.metrics())
+    if fitted.stopped == "non-finite":
+        raise TrainingError(
+            f"{fitted.message} The weights of epoch {fitted.best_epoch} are kept in {run.model}."
+        )
+    if fitted.message:
+        listener.message(fitted.message)
+    return run
+
+
+def _write_bundle(run: Run, training: _Training, fitted: Fitted, metrics: dict[str, Any]) -> None:
+    sets = training.sets
+    bundle.write(
+        run.model,
+        fitted.weights,
+        name=training.spec.name,
+        spec=training.spec.to_dict(),
+        class_names=sets.class_names,
+        preprocess=sets.preprocess,
+        data=bundle.TrainingData(name=sets.name, fingerprint=sets.fingerprint, samples=len(sets.train)),
+        metrics=metrics,
+    )
+
+
+def _outcome(fitted: Fitted) -> dict[str, Any]:
+    return {
+        "stopped": fitted.stopped,
+        "message": fitted.message,
+        "best_epoch": fitted.best_epoch,
+        "epochs_run": fitted.epochs_run,
+        "seconds": sum(row["seconds"] for row in fitted.timing),
+        "device": str(fitted.engine),
+    }
