@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,7 +50,7 @@ def load_spec(name_or_path: str | Path, options: Mapping[str, object] = NO_OPTIO
     """
     text = str(name_or_path)
     path = Path(text)
-    if text not in NETS and (path.suffix.lower() in (".yaml", ".yml") or path.is_file()):
+    if text not in NETS and (path.suffix.lower() in (".yaml", ".yml") or os.path.isfile(text)):
         if options:
             raise SpecError(
                 f"{text} is a file and takes no options, got {', '.join(options)}; change the file."
@@ -68,10 +69,10 @@ def read_spec(path: Path) -> Spec:
     try:
         with path.open(encoding="utf-8") as file:
             text = file.read(MAX_CHARACTERS + 1)
-    except OSError as error:
-        raise SpecError(f"cannot read {path}: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
         raise SpecError(f"cannot read {path}: it is no UTF-8 text.") from error
+    except (OSError, ValueError) as error:  # ValueError: no path at all, such as one with a null character
+        raise SpecError(f"cannot read {str(path)!r}: {error}.") from error
     try:
         return Spec.from_yaml(text, name=path.stem[:100])
     except SpecError as error:

@@ -122,7 +122,7 @@ def _check_input(spec: Spec, input_shape: Sequence[int], num_classes: int) -> No
     if spec.output in ("logit", "probability") and num_classes != 2:
         raise SpecError(
             f"net {spec.name!r} puts out one {spec.output}, which tells 2 classes apart; "
-            f"there are {num_classes}. Take two of them (--classes a,b) or a net with an output for each class."
+            f"there are {num_classes}. Take two of them (--classes a,b) or a net with one output per class."
         )
 
 

@@ -1,4 +1,24 @@
-"""A network described by what it is made of, in Python or YAML, with nothing computed yet."""
+"""A network described by what it is made of, in Python or YAML, with nothing computed yet.
+
+A `net.yaml` of one's own::
+
+    name: teaching-net
+    output: logits            # or log_probabilities, logit, probability
+    layers:
+      - conv2d: {out_channels: 16, kernel_size: 3, padding: 1}
+      - relu
+      - residual:
+          layers:
+            - conv2d: {out_channels: 32, kernel_size: 3, stride: 2, padding: 1}
+            - relu
+          shortcut:
+            - conv2d: {name: match, out_channels: 32, kernel_size: 1, stride: 2}
+      - adaptive_avg_pool2d   # to one number per channel
+      - flatten
+      - linear: {out_features: num_classes}
+
+Layers and arguments have torch's names and defaults; input channels and features follow from the data.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +60,7 @@ class Spec:
     output: Output = "logits"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not 0 < len(self.name) <= 100:
+        if not isinstance(self.name, str) or not 0 < len(self.name) <= 100 or not self.name.isprintable():
             raise SpecError(f"the name of a network is {reprlib.repr(self.name)}; expected a short text.")
         if self.output not in OUTPUTS:
             raise SpecError(

@@ -57,11 +57,6 @@ class Summary:
         """Multiply-adds for one image; see `CONVENTION`."""
         return sum(row.multiply_adds for row in self.rows)
 
-    @property
-    def convolution_multiply_adds(self) -> int:
-        """The part of the multiply-adds that lies in convolutions."""
-        return sum(row.multiply_adds for row in self.rows if row.kind == "conv2d")
-
     def table(self) -> str:
         """Return the summary as aligned text."""
         cells = [("layer", "kind", "output shape", "parameters", "multiply-adds")]

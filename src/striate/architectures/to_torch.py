@@ -48,16 +48,14 @@ class Residual(nn.Module):
         self.layer_names = tuple(modules)
         for name, module in modules.items():
             self.add_module(name, module)
-        if shortcut is not None:
-            self.add_module("shortcut", shortcut)
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the shape that the layers put out."""
-        children = self._modules
         y = x
         for name in self.layer_names:
-            y = self.get_submodule(name)(y)
-        return y + (self.get_submodule("shortcut")(x) if "shortcut" in children else x)
+            y = getattr(self, name)(y)
+        return y + (x if self.shortcut is None else self.shortcut(x))
 
 
 class Parallel(nn.Sequential):
@@ -151,9 +149,10 @@ def _conv2d(step: Step) -> nn.Module:
         "bias": layer.bias,
     }
     sizes = (step.input_shape[0], layer.out_channels, layer.kernel_size)
-    if isinstance(layer.padding, tuple) and isinstance(layer.padding[0], tuple):
-        return SidePaddedConv2d(*sizes, sides=layer.padding, **common)
-    return nn.Conv2d(*sizes, padding=layer.padding, **common)
+    (top, bottom), (left, right) = layer.sides()
+    if top == bottom and left == right:
+        return nn.Conv2d(*sizes, padding=(top, left), **common)
+    return SidePaddedConv2d(*sizes, sides=layer.sides(), **common)
 
 
 def _linear(step: Step) -> nn.Module:

@@ -21,14 +21,11 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
-            raise SpecError(
-                f"line {event.start_mark.line + 1}: a network's YAML takes no aliases (*{event.anchor})."
-            )
+            raise SpecError(f"line {line}: a network's YAML takes no aliases (*{event.anchor}).")
         if getattr(event, "tag", None) is not None:
-            raise SpecError(
-                f"line {event.start_mark.line + 1}: a network's YAML takes no tags ({event.tag})."
-            )
+            raise SpecError(f"line {line}: a network's YAML takes no tags ({event.tag}).")
         if self.nesting >= MAX_NESTING:
             raise SpecError(f"a network's YAML is nested more than {MAX_NESTING} deep.")
         self.nesting += 1
@@ -40,7 +37,7 @@ class _Loader(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         twice = {key for key in keys if keys.count(key) > 1}
         if twice:
-            raise SpecError(f"line {node.start_mark.line + 1}: {min(twice)!r} is given twice.")
+            raise SpecError(f"{min(twice)!r} is given twice in one place of a network's YAML.")
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
 

@@ -24,6 +24,7 @@ from striate.architectures.layers import (
     Sigmoid,
 )
 from striate.architectures.pooling import AdaptiveAvgPool2d, MaxPool2d
+from striate.errors import SpecError
 from striate.schemas import Output
 
 Layers = list[Layer]
@@ -183,6 +184,8 @@ def fc_net(*, hidden: int = 0, activation: Literal["sigmoid", "relu"] = "sigmoid
 
     `activation` is that of the hidden units.
     """
+    if activation != "sigmoid" and not hidden:
+        raise SpecError("option activation of fc-net needs hidden units; give hidden=1000, say.")
     between: Layers = [Linear(hidden), Sigmoid() if activation == "sigmoid" else ReLU()] if hidden else []
     return [Flatten(), *between, Linear(NUM_CLASSES), LogSoftmax()]
 
