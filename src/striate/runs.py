@@ -236,7 +236,8 @@ class Run:
             raise RunError(
                 f"cannot read the predictions in {path}: {error}. Evaluate the model anew."
             ) from error
-        images = tuple(self._table(self.predictions_table(split), ("image", "label", "predicted"))["image"])
+        table = self._table(self.predictions_table(split), ("image", "label", "predicted"))
+        images = tuple(schemas.unguard(cell) for cell in table["image"])
         if logits.shape != (len(images), len(class_names)) or labels.shape != (len(images),):
             raise RunError(
                 f"{path} does not fit {self.predictions_table(split).name}: logits {logits.shape}, "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -42,6 +43,9 @@ where there are at most 50, else `second`, `p_second`, ... up to the fifth. `lab
 
 OUTPUTS = ("logits", "log_probabilities", "logit", "probability")
 """What a network puts out: logits or log-probabilities (N, K), or one logit or probability (N, 1)."""
+
+_RISKY = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""How a cell begins that a spreadsheet may take for a formula; the last four are full-width = + - @."""
 
 Output = Literal["logits", "log_probabilities", "logit", "probability"]
 Fit = Literal["squash", "crop", "pad"]
@@ -107,6 +111,20 @@ class Predictions:
         """int64 (N,): the most probable class, the first of several."""
         best: np.ndarray = self.logits.argmax(axis=1)
         return best
+
+
+def guard(text: str) -> str:
+    """Return `text` as a cell that no spreadsheet takes for a formula: a quote before a leading = + - @ tab.
+
+    `unguard` gives the text back: nothing is lost, and texts without such a beginning stay as they are.
+    Source: OWASP, CSV Injection.
+    """
+    return f"'{text}" if _RISKY.match(text) else text
+
+
+def unguard(cell: str) -> str:
+    """Return the text that `guard` made into `cell`."""
+    return cell[1:] if cell.startswith("'") and _RISKY.match(cell) else cell
 
 
 def read_table(path: Path) -> pd.DataFrame:

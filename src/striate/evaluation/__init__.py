@@ -7,7 +7,7 @@ from striate.evaluation.context import Command, ReportContext, context_from_run
 from striate.evaluation.intervals import wilson
 from striate.evaluation.metrics import compute_metrics, confusion_matrix
 from striate.evaluation.report import render_report
-from striate.evaluation.tables import guard, per_class_table, predictions_table, unguard
+from striate.evaluation.tables import per_class_table, predictions_table
 
 __all__ = [
     "Command",
@@ -15,10 +15,8 @@ __all__ = [
     "compute_metrics",
     "confusion_matrix",
     "context_from_run",
-    "guard",
     "per_class_table",
     "predictions_table",
     "render_report",
-    "unguard",
     "wilson",
 ]

@@ -30,12 +30,13 @@ class ReportContext:
 
     Attributes:
         title: heading, such as the run folder's name.
-        metrics: split -> entry of `metrics.json`. The sentence is about `test`, else `val`, else the first; a
-            key that is no split is taken for the name of a data set.
+        metrics: split -> entry of `metrics.json`. The sentence is about `test`, else `val`, else the first.
         data_name: what the network was trained on.
+        evaluated_on: the data that was measured, where it is not the data that was trained on.
         counts: split -> images of each class, in the order of the classes.
         network: `name`, `parameters`, `multiply_adds`, `input_shape`, as far as known.
-        training: `seconds`, `device`, `message` (how it ended, where that is worth saying), as far as known.
+        training: `seconds`, `device`, `best_epoch`, `message` (how it ended, where that is worth saying), as
+            far as known.
         config: the settings.
         history: `schemas.HISTORY_COLUMNS`; None where nothing was trained.
         goal: accuracy to draw into the curves.
@@ -49,6 +50,7 @@ class ReportContext:
     title: str
     metrics: Mapping[str, Mapping[str, Any]]
     data_name: str
+    evaluated_on: str = ""
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -73,8 +75,9 @@ class ReportContext:
 def context_from_run(run: Run, *, messages: Sequence[str] = ()) -> ReportContext:
     """Return what the report of `run` shows, from the files that lie there; what is absent is left out.
 
-    Of `run.facts()` it takes `data` (`name`, `messages`), `network` (`name`, `parameters`, `multiply_adds`,
-    `input_shape`) and `training` (`seconds`, `device`, `message`), as far as they are there.
+    Of `run.facts()` it takes, where given: `data` (`name`, `evaluated_on`, `messages`), `network`
+    (`name`, `parameters`, `multiply_adds`, `input_shape`), `training` (`seconds`, `device`, `best_epoch`,
+    `message`) and `model` (path of the bundle, where it is not in the run folder).
 
     Args:
         run: a run folder with `run.json` and `metrics.json` at least.
@@ -91,6 +94,7 @@ def context_from_run(run: Run, *, messages: Sequence[str] = ()) -> ReportContext
         title=run.folder.resolve().name,
         metrics=metrics,
         data_name=str(data.get("name", run.folder.name)),
+        evaluated_on=str(data.get("evaluated_on", "")),
         counts=_counts(run.samples(), names) if run.samples_file.is_file() else {},
         network=facts.get("network", {}),
         training=facts.get("training", {}),
@@ -100,7 +104,7 @@ def context_from_run(run: Run, *, messages: Sequence[str] = ()) -> ReportContext
         messages=(*data.get("messages", ()), *messages),
         quarantined=len(run.quarantine()) if run.quarantine_file.is_file() else 0,
         environment=run.environment() if run.environment_file.is_file() else {},
-        commands=_commands(run),
+        commands=_commands(run, str(facts.get("model", run.model))),
         files=_files(run),
     )
 
@@ -116,16 +120,13 @@ def _counts(samples: pd.DataFrame, names: Sequence[str]) -> dict[str, list[int]]
     return counts
 
 
-def _commands(run: Run) -> tuple[Command, ...]:
-    folder, model = str(run.folder), str(run.model)
+def _commands(run: Run, model: str) -> tuple[Command, ...]:
     commands = [
         Command(
             "Name new pictures",
             f"striate predict {shlex.quote(model)} PICTURE_OR_FOLDER --out predictions.csv",
         ),
-        Command(
-            "Measure it on other labelled pictures", f"striate evaluate {shlex.quote(folder)} OTHER_DATA"
-        ),
+        Command("Measure it on other labelled pictures", f"striate evaluate {shlex.quote(model)} OTHER_DATA"),
         Command("Use it from Python", _python(model)),
     ]
     if run.config_file.is_file():

@@ -17,17 +17,14 @@ def numbers(history: pd.DataFrame) -> pd.DataFrame:
     Raises:
         DataError: a column is missing or holds something that is no number.
     """
-    import pandas as pd
-
     missing = [column for column in HISTORY_COLUMNS if column not in history.columns]
     if missing:
         raise DataError(f"history.csv has no column {missing[0]!r}; expected {', '.join(HISTORY_COLUMNS)}.")
     try:
-        table = history.loc[:, list(HISTORY_COLUMNS)].replace("", float("nan")).apply(pd.to_numeric)
+        table = history.loc[:, list(HISTORY_COLUMNS)].replace("", "nan").astype("float64")
+        return table.astype({"epoch": "int64"})
     except (ValueError, TypeError) as error:
         raise DataError(f"history.csv holds something that is no number: {error}.") from error
-    typed: pd.DataFrame = table.astype("float64").astype({"epoch": "int64"})
-    return typed
 
 
 def has_validation(history: pd.DataFrame) -> bool:

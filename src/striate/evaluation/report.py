@@ -43,13 +43,14 @@ def render_report(context: ReportContext) -> str:
     split = context.split
     entry = context.metrics[split]
     history = None if context.history is None or context.history.empty else numbers(context.history)
-    remarks = [*wording.remarks(split, entry), *_run_remarks(context), *context.messages]
+    kind = "" if context.evaluated_on else split
+    remarks = [*wording.remarks(kind, entry), *_run_remarks(context), *context.messages]
     return _template().render(
         context=context,
         version=__version__,
-        headline=wording.headline(split, entry),
+        headline=wording.headline(split, entry, context.evaluated_on),
         split=split,
-        kind=wording.image_kind(split),
+        kind=wording.image_kind(kind),
         entry=entry,
         remarks=remarks[:TOP_REMARKS],
         further_remarks=remarks[TOP_REMARKS:],
@@ -168,13 +169,19 @@ def _training(context: ReportContext, history: pd.DataFrame | None) -> str:
             else "the last, as there is no validation split"
         )
         parts.append(
-            f"{wording.counted(len(history), 'epoch')}; epoch {chosen_epoch(history)} was kept ({why})"
+            f"{wording.counted(len(history), 'epoch')}; epoch {_chosen(context, history)} was kept ({why})"
         )
     if "seconds" in context.training:
         parts.append(f"took {wording.duration(float(context.training['seconds']))}")
     if device := context.training.get("device"):
         parts.append(f"on {device}")
     return ", ".join(parts)
+
+
+def _chosen(context: ReportContext, history: pd.DataFrame) -> int | None:
+    """The epoch whose weights were kept: as the run says, else as its history does."""
+    epoch = context.training.get("best_epoch")
+    return chosen_epoch(history) if epoch is None else int(epoch)
 
 
 def _goal(context: ReportContext, entry: Mapping[str, Any]) -> str:
@@ -194,15 +201,22 @@ def _scores(context: ReportContext, history: pd.DataFrame | None) -> list[dict[s
     """A row a split: its metrics, and what its images were used for."""
     order = [split for split in ("test", "val", "train") if split in context.metrics]
     order += [split for split in context.metrics if split not in order]
-    return [{"split": split, "entry": context.metrics[split], "use": _use(split, history)} for split in order]
+    return [
+        {
+            "images": context.evaluated_on or _split_name(split),
+            "entry": context.metrics[split],
+            "use": _use(split, history),
+        }
+        for split in order
+    ]
 
 
 def _use(split: str, history: pd.DataFrame | None) -> str:
-    if split == "val":
-        return "used for choosing the epoch" if history is not None else "validation images"
-    if split == "train":
-        return "used for training"
-    return "used once, at the end" if history is not None else "not used in training"
+    if history is None:
+        return "measured only"
+    return {"val": "used for choosing the epoch", "train": "used for training"}.get(
+        split, "used once, at the end"
+    )
 
 
 def _figures(
@@ -225,7 +239,8 @@ def _figures(
     }
     if history is not None:
         shown["curves"] = _image(
-            figures.learning_curves(history, goal=context.goal), _curves_in_words(history)
+            figures.learning_curves(history, goal=context.goal, chosen=_chosen(context, history)),
+            _curves_in_words(history),
         )
     if context.counts:
         totals = ", ".join(f"{_split_name(split)} {sum(values)}" for split, values in context.counts.items())

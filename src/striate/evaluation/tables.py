@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from striate.evaluation.metrics import chunks
-from striate.schemas import PREDICTION_COLUMNS, Predictions
+from striate.schemas import PREDICTION_COLUMNS, Predictions, guard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,21 +17,6 @@ ALL_PROBABILITIES = 50
 """Up to this many classes, the table holds the probability of each."""
 RANKS = ("second", "third", "fourth", "fifth")
 _PROBABILITY_DIGITS = 6
-_RISKY = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-
-
-def guard(text: str) -> str:
-    """Return `text` as a cell that no spreadsheet takes for a formula: a quote before a leading = + - @ tab.
-
-    `unguard` gives the text back: nothing is lost, and texts without such a beginning stay as they are.
-    Source: OWASP, CSV Injection.
-    """
-    return f"'{text}" if _RISKY.match(text) else text
-
-
-def unguard(cell: str) -> str:
-    """Return the text that `guard` made into `cell`."""
-    return cell[1:] if cell.startswith("'") and _RISKY.match(cell) else cell
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:

@@ -48,22 +48,28 @@ def counted(n: int, noun: str) -> str:
 
 
 def image_kind(split: str) -> str:
-    """Return what one image of `split` is called; any other name is that of a data set."""
+    """Return what one image of `split` is called; `""` stands for images of no split."""
     return _KINDS.get(split, "image")
 
 
-def headline(split: str, entry: Mapping[str, Any]) -> str:
-    """Return the result in one or two sentences, with its interval and what the images were used for."""
+def headline(split: str, entry: Mapping[str, Any], data_name: str = "") -> str:
+    """Return the result in one or two sentences, with its interval and what the images were used for.
+
+    Args:
+        split: which images were measured.
+        entry: its metrics.
+        data_name: the data measured, where it is not the data that was trained on.
+    """
     accuracy = entry["accuracy"]
-    where = "" if split in _KINDS else f" of {split}"
+    noun, where = ("image", f" of {data_name}") if data_name else (image_kind(split), "")
     result = (
-        f"{entry['correct']:,} of {counted(entry['samples'], image_kind(split))}{where} "
+        f"{entry['correct']:,} of {counted(entry['samples'], noun)}{where} "
         f"({percent(accuracy['value'])}) {'was' if entry['correct'] == 1 else 'were'} named correctly"
     )
     span = f"between {percent(accuracy['low'])} and {percent(accuracy['high'])}"
-    if split == "train":
+    if split == "train" and not data_name:
         return f"{result}. The network has seen these very images, so this says nothing about new ones."
-    if split == "val":
+    if split == "val" and not data_name:
         return f"{result}, an interval {span}. These images also chose the epoch: expect less on new ones."
     return f"{result}; on new images of this kind expect {span}."
 

@@ -19,12 +19,13 @@ _LABELS = {"train": "training", "val": "validation"}
 _MARKERS = {"train": "o", "val": "s"}
 
 
-def learning_curves(history: pd.DataFrame, *, goal: float | None = None) -> Figure:
+def learning_curves(history: pd.DataFrame, *, goal: float | None = None, chosen: int | None = None) -> Figure:
     """Draw loss and accuracy of training and validation against the epoch, the chosen epoch marked.
 
     Args:
         history: `schemas.HISTORY_COLUMNS`, as text or numbers; without validation its columns are empty.
         goal: accuracy within (0, 1] to draw as a line.
+        chosen: epoch whose weights were kept; by default the last of the best.
     """
     table = numbers(history)
     with style.drawing():
@@ -37,8 +38,9 @@ def learning_curves(history: pd.DataFrame, *, goal: float | None = None) -> Figu
         style.percent_axis(accuracy.yaxis)
         if goal is not None:
             _draw_goal(accuracy, goal)
-        _mark(loss, accuracy, table)
-        loss.legend(loc="upper right")
+        _mark(loss, accuracy, table, chosen_epoch(table) if chosen is None else chosen)
+        if loss.get_legend_handles_labels()[0]:
+            loss.legend(loc="upper right")
         return style.literal(figure)
 
 
@@ -80,9 +82,8 @@ def _draw_goal(axes: Axes, goal: float) -> None:
     )
 
 
-def _mark(loss: Axes, accuracy: Axes, table: pd.DataFrame) -> None:
+def _mark(loss: Axes, accuracy: Axes, table: pd.DataFrame, epoch: int | None) -> None:
     """A line at the epoch whose weights were kept."""
-    epoch = chosen_epoch(table)
     if epoch is None:
         return
     for axes in (loss, accuracy):
