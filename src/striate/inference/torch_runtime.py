@@ -35,7 +35,7 @@ class TorchRuntime:
     ) -> None:
         self.device = choose_device(device)
         network = to_torch(spec, input_shape, num_classes, weights)
-        self.network = network.eval().requires_grad_(False).to(self.device)
+        self.network = network.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
 
     @property
     def name(self) -> str:
@@ -45,8 +45,14 @@ class TorchRuntime:
     def forward(self, inputs: np.ndarray) -> np.ndarray:
         """Return float32 (B, K) or (B, 1) for float32 (B, C, H, W) `inputs`."""
         with torch.inference_mode():
-            outputs: torch.Tensor = self.network(torch.from_numpy(inputs).to(self.device))
+            images = torch.from_numpy(inputs).to(self.device).contiguous(memory_format=self._layout)
+            outputs: torch.Tensor = self.network(images)
             return outputs.float().cpu().numpy()
+
+    @property
+    def _layout(self) -> torch.memory_format:
+        """On the CPU, float32 convolutions are faster with the channels last (1.1 to 2 times, by network)."""
+        return torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
 
 
 def choose_device(name: str) -> torch.device:
