@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,36 @@ def test_giant_network_is_refused_before_it_takes_memory(tmp_path: Path) -> None
     write(tmp_path, make_weights(), spec={**SPEC, "layers": [{"flatten": {}}, wide, wide, SPEC["layers"][3]]})  # type: ignore[index]
     with pytest.raises(BundleError, match="does not fit"):
         load(tmp_path)
+
+
+HOSTILE = (None, True, -1, 10**30, 1e308, "", "x" * 1000, "\0", [], {}, [[[]]], {"a": {}}, ["relu"] * 50)
+
+
+def places_in(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield where in a JSON value there is something that can be replaced."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else [])
+    for key, part in inside:
+        yield (*place, key)
+        yield from places_in(part, (*place, key))
+
+
+def test_hostile_values_anywhere_are_refused_or_harmless(tmp_path: Path) -> None:
+    write(tmp_path, make_weights())
+    content = (tmp_path / bundle.RECORD_FILE).read_text("utf-8")
+    refused = 0
+    for number, place in enumerate(places_in(json.loads(content))):
+        record = json.loads(content)
+        part = record
+        for key in place[:-1]:
+            part = part[key]
+        for hostile in HOSTILE[number % 3 :: 3]:
+            part[place[-1]] = hostile
+            (tmp_path / bundle.RECORD_FILE).write_text(json.dumps(record), "utf-8")
+            try:
+                load(tmp_path, device="cpu")
+            except BundleError:
+                refused += 1
+    assert refused > 100
 
 
 def test_unknown_device_names_the_nearest(tmp_path: Path) -> None:
