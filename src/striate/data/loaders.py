@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,12 +16,10 @@ import torch
 from striate.data import augment as augmentation
 from striate.data.augment import mixing
 from striate.data.draws import order
+from striate.data.images import ImageSet
 from striate.data.streaming import Decoder, WorkerDecoder
 from striate.errors import UserError
 from striate.schemas import Preprocess
-
-if TYPE_CHECKING:
-    from striate.data.images import ImageSet
 
 
 class Batch(NamedTuple):

@@ -6,16 +6,14 @@ import contextlib
 import multiprocessing
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from striate.data.images import ImageSet
 from striate.errors import DataError, StriateError
-
-if TYPE_CHECKING:
-    from striate.data.images import ImageSet
 
 
 class Decoder:
@@ -31,7 +29,7 @@ class Decoder:
             DataError: a file cannot be read any more; names it.
         """
         for indices in groups:
-            yield _take(self.images, indices)
+            yield torch.from_numpy(self.images.pixels.take(indices))
 
 
 class WorkerDecoder:
@@ -90,21 +88,9 @@ class _Decoding(Dataset[torch.Tensor | str]):
 
     def __getitem__(self, indices: np.ndarray) -> torch.Tensor | str:
         try:
-            return _take(self.images, indices)
+            return torch.from_numpy(self.images.pixels.take(indices))
         except DataError as error:
             return str(error)
-
-
-def _take(images: ImageSet, indices: np.ndarray) -> torch.Tensor:
-    """Return the pixels of some images, uint8 (B, C, H, W); a DataError names the file that fails."""
-    try:
-        return torch.from_numpy(images.pixels.take(indices))
-    except OSError as error:
-        path = error.filename or f"one of {images.paths[int(indices[0])]} and {len(indices) - 1} others"
-        raise DataError(
-            f"cannot read {path} any more: {error.strerror or error}. "
-            "It could be read when the data was prepared; start again to check the data anew."
-        ) from error
 
 
 def _start(images: ImageSet, num_workers: int, keep: bool) -> tuple[DataLoader[Any], _Groups]:
