@@ -51,9 +51,10 @@ def prepare(config: DataConfig, *, progress: Progress | None = None) -> ImageSet
     source = choose_classes(find_source(config.data, config.data_root), config.classes)
     inspection = inspect(source, progress)
     assigned = _assign(source, inspection, config)
-    rows = [row for row, split in enumerate(assigned.splits) if split]
-    train_rows = [row for row in rows if assigned.splits[row] == "train"]
-    height, width, message = choose_size(config, inspection.width[rows], inspection.height[rows])
+    # Images that no split uses are decoded too: another seed or fraction then finds them in the cache.
+    usable = [row for row, reason in enumerate(inspection.reason) if not reason]
+    train_rows = [row for row in usable if assigned.splits[row] == "train"]
+    height, width, message = choose_size(config, inspection.width[usable], inspection.height[usable])
     preprocess = Preprocess(
         channels=choose_channels(config, inspection.grey[train_rows]),
         height=height,
@@ -63,11 +64,10 @@ def prepare(config: DataConfig, *, progress: Progress | None = None) -> ImageSet
         std=(1.0,),
         permute_pixels=config.permute_pixels,
     )
-    pixels, notices = pixels_of(source, inspection, rows, preprocess, progress)
-    sets = _image_sets(source, assigned, rows, pixels)
+    pixels, notices = pixels_of(source, inspection, usable, preprocess, progress)
+    sets = _image_sets(source, assigned, usable, pixels)
     fingerprint = _fingerprint(source, inspection, train_rows)
     mean, std = moments(config, preprocess, sets["train"].pixels, fingerprint, progress)
-    usable = [row for row, reason in enumerate(inspection.reason) if not reason]
     return ImageSets(
         name=source.name,
         class_names=assigned.class_names,
