@@ -75,7 +75,10 @@ def drawing() -> Iterator[None]:
         "xtick.labelsize": 8,
         "ytick.labelsize": 8,
         "legend.fontsize": 8,
-        "legend.frameon": False,
+        "legend.frameon": True,  # a line behind the legend is dimmed, not its text
+        "legend.edgecolor": "none",
+        "legend.framealpha": 0.85,
+        "legend.fancybox": False,
         "text.color": INK,
         "text.parse_math": False,
         "text.usetex": False,
