@@ -35,6 +35,8 @@ def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], *, norma
         figure = _canvas(len(counts), class_names if named else ())
         axes = figure.subplots()
         image = _cells(axes, shares, named)
+        if named and normalize:
+            axes.set_title("Percent of each true class", fontweight="normal", fontsize=8)
         if named:
             _write_cells(axes, counts, shares, normalize)
             _name_ticks(axes, class_names)
