@@ -80,12 +80,20 @@ def _decoded(
 
 
 def _decode(reader: Reader, path: str, small: np.ndarray | None, preprocess: Preprocess) -> np.ndarray:
+    if small is not None and small.shape == _as_array(preprocess):
+        return small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
     if small is not None:
         return decode.fit(Image.fromarray(small), preprocess)
     try:
         return decode.pixels(reader.read(path), preprocess)
     except decode.Undecodable as error:
         raise DataError(f"{path!r} changed while the data was read: {error}. Start again.") from error
+
+
+def _as_array(preprocess: Preprocess) -> tuple[int, ...]:
+    """Return the shape of an image that needs no change, channels last."""
+    size = (preprocess.height, preprocess.width)
+    return size if preprocess.channels == 1 else (*size, 3)
 
 
 def _resize_all(array: np.ndarray, preprocess: Preprocess) -> np.ndarray:

@@ -66,14 +66,14 @@ def arrange(files: Iterable[str], folders: Iterable[str], data: str) -> Layout:
     visible = [path for path in files if not is_hidden(path)]
     images = [path for path in visible if is_image_name(path)]
     children = _children(visible, [folder for folder in folders if not is_hidden(folder)])
-    outside = Counter(posixpath.dirname(path) for path in images)
-    base = _unwrap(children, outside)
-    places, messages = _class_folders(children, outside, base, data)
+    images_in = Counter(posixpath.dirname(path) for path in images)
+    base = _unwrap(children, images_in)
+    places, messages = _class_folders(children, images_in, base, data)
     samples = tuple(_samples(images, places))
     if not samples and not places:
         raise DataError(f"{data} holds no class folders: {EXPECTED}.")
     messages += _passed_over(len(files) - len(visible), len(visible) - len(images))
-    stray = sum(1 for path in images if posixpath.dirname(path) in _above(places, base))
+    stray = sum(images_in[folder] for folder in _above(places, base))
     if stray:
         messages.append(f"Ignored {stray} image(s) that lie in no class folder.")
     classes: dict[str, set[str]] = defaultdict(set)
