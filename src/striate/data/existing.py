@@ -134,7 +134,7 @@ def decode_images(
 ) -> DecodedImages:
     """Decode what can be decoded of `items`, as `read_images` does, and say why the others cannot."""
     with decode.quiet():
-        results = list(each(lambda item: _try(item, preprocess), items, "reading images", progress, chunk=8))
+        results = list(each(lambda item: _try(item, preprocess), items, "reading images", progress))
     kept = [number for number, result in enumerate(results) if not isinstance(result, str)]
     images = np.empty((len(kept), *preprocess.input_shape), np.uint8)
     for row, number in enumerate(kept):

@@ -64,7 +64,7 @@ def _measure(pixels: Pixels, channels: int, seed: int, progress: Progress | None
         indices = np.sort(generator.choice(len(pixels), SAMPLED_IMAGES, replace=False))
     chunks = [indices[start : start + _CHUNK] for start in range(0, len(indices), _CHUNK)]
     counts = np.zeros((channels, 256), np.int64)
-    for count in each(lambda chunk: _count(pixels.take(chunk)), chunks, STAGE, progress, chunk=1):
+    for count in each(lambda chunk: _count(pixels.take(chunk)), chunks, STAGE, progress):
         counts += count
     values = np.arange(256) / 255
     share = counts / counts.sum(axis=1, keepdims=True)

@@ -12,8 +12,9 @@ Result = TypeVar("Result")
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many items are done, and how many there are."""
 
-CHUNK = 64
 MAX_THREADS = 8
+MAX_CHUNK = 64
+"""Items that a thread takes at a time: enough that handing them over costs nothing, even for tiny images."""
 
 
 def each(
@@ -21,17 +22,17 @@ def each(
     items: Sequence[Item],
     stage: str,
     progress: Progress | None,
-    chunk: int = CHUNK,
 ) -> Iterator[Result]:
     """Yield `work(item)` for each item, in order, computed by several threads.
 
     Threads and not processes: Pillow decodes without holding the interpreter, threads start at once, need no
-    copy of the result, and work in any script. Each takes `chunk` items at a time. `stage` is what `progress`
-    is told.
+    copy of the result, and work in any script. `stage` is what `progress` is told.
     """
+    threads = min(MAX_THREADS, _cores())
+    chunk = max(1, min(MAX_CHUNK, len(items) // (8 * threads)))
     chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
     done = 0
-    pool = ThreadPoolExecutor(min(MAX_THREADS, _cores()))
+    pool = ThreadPoolExecutor(threads)
     try:
         for results in pool.map(lambda part: [work(item) for item in part], chunks):
             yield from results
