@@ -114,6 +114,14 @@ class TrainConfig(DataConfig):
             raise ValueError("mixup and cutmix exclude each other; choose one")
         return self
 
+    @model_validator(mode="after")
+    def _permuted_as_they_are(self) -> Self:
+        if self.permute_pixels is not None and self.augment != "none":
+            raise ValueError(
+                "permute-pixels leaves no picture that augmentation could shift or turn; choose one"
+            )
+        return self
+
     def data_config(self) -> DataConfig:
         """The part that says which images enter and how."""
         return DataConfig(**{name: getattr(self, name) for name in DataConfig.model_fields})

@@ -76,23 +76,23 @@ class Run:
     @contextlib.contextmanager
     def creating(self) -> Iterator[None]:
         """Make the folder; an error that leaves no checkpoint behind takes away what was written."""
-        existed = self.folder.exists()
+        made = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         files.make_folder(self.checkpoints)
         try:
             yield
         except BaseException:
             if not any(self.checkpoints.iterdir()):
-                self._discard(existed)
+                self._discard(made)
             raise
 
-    def _discard(self, keep_folder: bool) -> None:
-        """Remove the files that a run writes, and the folder if the run made it."""
+    def _discard(self, made: Sequence[Path]) -> None:
+        """Remove the files that a run writes, and the folders that were `made` for it."""
         for path in (self.checkpoints, self.tensorboard, self.figures, self.model):
             shutil.rmtree(path, ignore_errors=True)
         for path in self._files():
             path.unlink(missing_ok=True)
-        if not keep_folder:
-            self.folder.rmdir()
+        for folder in made:
+            folder.rmdir()
 
     def _files(self) -> list[Path]:
         return [
@@ -181,6 +181,10 @@ class Run:
     def predictions_file(self, split: str) -> Path:
         """Predictions of `split` for machines (safetensors)."""
         return self.folder / f"predictions-{split}.safetensors"
+
+    def per_class_file(self, split: str) -> Path:
+        """Metrics of each class of `split` (CSV)."""
+        return self.folder / f"per-class-{split}.csv"
 
     # Reading
 

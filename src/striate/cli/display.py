@@ -67,7 +67,7 @@ class ConsoleListener(Listener):
 
     def message(self, text: str) -> None:
         """Print `text`."""
-        self.console.print(f"[yellow]![/yellow] {escape(text)}")
+        self.console.print(f"[yellow]![/yellow] {escape(text)}", soft_wrap=True)
 
     def batch(self, progress: Step) -> None:
         """Show the step within all epochs, and the rate."""
@@ -80,7 +80,7 @@ class ConsoleListener(Listener):
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         """Print a line with losses and accuracies."""
         if not self.quiet:
-            self.console.print(_epoch_line(record, epochs))
+            self.console.print(_epoch_line(record, epochs), soft_wrap=True)
 
     def _update(self, name: str, done: int, total: int, rate: str) -> None:
         now = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -80,8 +80,13 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
     if "classes" in given:
         given["classes"] = [name.strip() for name in given["classes"].split(",") if name.strip()]
     if _REPEATABLE in given:
-        given[_REPEATABLE] = dict(_pair(text) for text in given[_REPEATABLE])
+        given[_REPEATABLE] = pairs(given[_REPEATABLE])
     return given
+
+
+def pairs(texts: Iterable[str]) -> dict[str, str]:
+    """Return what `--model-option KEY=VALUE`, repeated, says."""
+    return dict(_pair(text) for text in texts)
 
 
 def _pair(text: str) -> tuple[str, str]:

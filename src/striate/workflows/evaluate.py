@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate import schemas
+from striate import bundle, schemas
 from striate.errors import UserError, unknown_name
 from striate.files import write_json
 from striate.runs import Run
-from striate.workflows import environment, results
+from striate.workflows import environment, facts, results
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
@@ -107,15 +107,20 @@ def _samples(found: LabelledImages, class_names: Sequence[str], split: str) -> p
 
 
 def _facts(classifier: Classifier, found: LabelledImages, model: Path) -> dict[str, Any]:
+    from striate.architectures import Spec, summarize
+
     record = classifier.record
+    spec = Spec.from_dict(record.spec)
+    numbers = summarize(spec, record.preprocess.input_shape, len(record.class_names))
     return {
-        "model": str(model.resolve()),
+        "model": str(bundle.find(model).resolve()),
         "data": {
             "name": record.data.name,
             "class_names": list(record.class_names),
-            "messages": [f"Evaluated on {found.name}.", *found.messages],
+            "evaluated_on": found.name,
+            "messages": list(found.messages),
             "preprocess": record.preprocess.model_dump(mode="json"),
         },
-        "network": {"name": record.name, "input_shape": list(record.preprocess.input_shape)},
+        "network": facts.of_network(numbers),
         "training": {},
     }

@@ -13,7 +13,7 @@ from striate.config import TrainConfig
 from striate.errors import RunError, TrainingError, UserError
 from striate.files import write_json
 from striate.runs import Run
-from striate.workflows import environment, results
+from striate.workflows import environment, facts, results
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
@@ -200,8 +200,8 @@ def _prepare(config: TrainConfig, listener: Listener) -> ImageSets:
 
 
 def default_workers() -> int:
-    """Return how many processes decode large images where nothing is asked for: one for each core, 8 at most."""
-    return min(8, os.cpu_count() or 1)
+    """Return how many processes decode large images by default: all cores but one, from 1 to 8."""
+    return min(8, max(1, (os.cpu_count() or 1) - 1))
 
 
 def _absolute(config: TrainConfig) -> TrainConfig:
@@ -256,13 +256,7 @@ def _facts(training: _Training) -> dict[str, Any]:
             "messages": list(sets.messages),
             "preprocess": sets.preprocess.model_dump(mode="json"),
         },
-        "network": {
-            "name": training.spec.name,
-            "output": training.spec.output,
-            "input_shape": list(sets.preprocess.input_shape),
-            "parameters": numbers.parameters,
-            "multiply_adds": numbers.multiply_adds,
-        },
+        "network": facts.of_network(numbers),
     }
 
 
@@ -271,13 +265,13 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
     from striate.inference import load
 
     run.write_history(fitted.history, fitted.timing)
-    _write_bundle(run, training, fitted, {})
+    _write_bundle(run, training, fitted)
     classifier = load(run.model, fitted.engine.device)
     splits = {"val": training.sets.val, "test": training.sets.test}
     results.predict_splits(run, classifier, splits, listener)
     run.write_facts(_facts(training) | {"training": _outcome(fitted)})
     results.write_results(run)
-    _write_bundle(run, training, fitted, run.metrics())
+    bundle.amend(run.model, metrics=run.metrics())
     if fitted.stopped == "non-finite":
         raise TrainingError(
             f"{fitted.message} The weights of epoch {fitted.best_epoch} are kept in {run.model}."
@@ -287,7 +281,7 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
     return run
 
 
-def _write_bundle(run: Run, training: _Training, fitted: Fitted, metrics: dict[str, Any]) -> None:
+def _write_bundle(run: Run, training: _Training, fitted: Fitted) -> None:
     sets = training.sets
     bundle.write(
         run.model,
@@ -297,7 +291,6 @@ def _write_bundle(run: Run, training: _Training, fitted: Fitted, metrics: dict[s
         class_names=sets.class_names,
         preprocess=sets.preprocess,
         data=bundle.TrainingData(name=sets.name, fingerprint=sets.fingerprint, samples=len(sets.train)),
-        metrics=metrics,
     )
 
 

@@ -1,0 +1,67 @@
+import os
+import resource
+import stat
+
+import pytest
+
+from striate import files
+from striate.errors import UserError
+
+
+@pytest.fixture
+def small_disk():
+    """Files may grow to 4096 bytes only, as on a disk that is nearly full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_write_bytes_replaces_the_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"old")
+    files.write_bytes(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert os.listdir(tmp_path) == ["weights.bin"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path, small_disk):
+    path = tmp_path / "weights.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(UserError, match=r"cannot write .*weights\.bin: File too large"):
+        files.write_bytes(path, bytes(10_000))
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["weights.bin"]
+
+
+def test_files_that_belong_together_are_all_written_or_none(tmp_path, small_disk):
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_bytes(b"old")
+    with pytest.raises(UserError, match="cannot write"):
+        files.write_several({first: b"new", second: bytes(10_000)})
+    assert first.read_bytes() == b"old"
+    assert not second.exists()
+
+
+def test_written_files_have_the_permissions_of_ordinary_files(tmp_path):
+    ordinary, written = tmp_path / "ordinary", tmp_path / "written"
+    ordinary.write_bytes(b"")
+    files.write_bytes(written, b"")
+    assert stat.S_IMODE(written.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+def test_a_missing_folder_is_a_users_error(tmp_path):
+    with pytest.raises(UserError, match="No such file or directory"):
+        files.write_text(tmp_path / "none" / "file.txt", "text")
+
+
+def test_write_json_refuses_numbers_that_json_lacks(tmp_path):
+    with pytest.raises(ValueError, match="Out of range float"):
+        files.write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_make_folder_refuses_a_file_in_its_way(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot create the folder"):
+        files.make_folder(tmp_path / "file" / "folder")

@@ -1,0 +1,143 @@
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.numpy
+
+from striate.config import TrainConfig
+from striate.errors import RunError
+from striate.runs import Run
+from striate.schemas import Predictions
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder with two predictions."""
+    run = Run(tmp_path / "run")
+    run.folder.mkdir()
+    run.write_facts({})
+    return run
+
+
+@pytest.fixture
+def predictions():
+    logits = np.array([[1.0, 2.0], [3.0, -1.0]], np.float32)
+    return Predictions(("a.png", "b.png"), np.array([1, 0]), logits, ("NA", "001"))
+
+
+def table_of(predictions):
+    labels = [predictions.class_names[label] for label in predictions.labels]
+    return pd.DataFrame({"image": predictions.images, "label": labels, "predicted": labels})
+
+
+def test_a_taken_name_gets_a_number(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen = []
+    for _ in range(3):
+        run = Run.choose(None, "leaves-mynet")
+        run.folder.mkdir(parents=True)
+        chosen.append(str(run.folder))
+    assert chosen == ["runs/leaves-mynet", "runs/leaves-mynet-2", "runs/leaves-mynet-3"]
+
+
+def test_a_name_stays_inside_the_runs_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = Run.choose(None, "../../etc/pass wd")
+    assert run.folder.parent.name == "runs"
+    assert ".." not in run.folder.parts
+
+
+def test_out_is_taken_as_it_is_but_never_over_a_run(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    assert Run.choose(tmp_path / "out", "x").folder == tmp_path / "out"
+    (tmp_path / "out" / "config.yaml").write_text("")
+    with pytest.raises(RunError, match="holds a run already"):
+        Run.choose(tmp_path / "out", "x")
+
+
+def test_out_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(RunError, match="is a file"):
+            Run.choose(out, "x")
+
+
+def test_a_failure_before_the_first_checkpoint_leaves_nothing(tmp_path):
+    run = Run(tmp_path / "new" / "run")
+    with pytest.raises(KeyError), run.creating():
+        run.write_config(TrainConfig(data="digits"))
+        raise KeyError
+    assert not run.folder.exists()
+
+
+def test_a_failure_leaves_a_folder_that_was_there_with_what_was_in_it(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    run = Run(tmp_path)
+    with pytest.raises(KeyError), run.creating():
+        run.write_config(TrainConfig(data="digits"))
+        raise KeyError
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_failure_after_a_checkpoint_keeps_the_run(tmp_path):
+    run = Run(tmp_path / "run")
+    with pytest.raises(KeyError), run.creating():
+        run.write_config(TrainConfig(data="digits"))
+        (run.checkpoints / "last.safetensors").write_bytes(b"x")
+        raise KeyError
+    assert run.config().data == "digits"
+
+
+def test_predictions_survive_their_files(run, predictions):
+    run.write_predictions("test", predictions, table_of(predictions))
+    read = run.predictions("test")
+    assert read.images == predictions.images
+    assert read.class_names == ("NA", "001")
+    np.testing.assert_array_equal(read.logits, predictions.logits)
+    np.testing.assert_array_equal(read.labels, predictions.labels)
+    assert run.splits() == ["test"]
+
+
+def test_predictions_that_do_not_fit_each_other_are_refused(run, predictions):
+    run.write_predictions("test", predictions, table_of(predictions).iloc[:1])
+    with pytest.raises(RunError, match="does not fit"):
+        run.predictions("test")
+
+
+@pytest.mark.parametrize("damage", [b"", b"not safetensors", None])
+def test_damaged_predictions_are_refused(run, predictions, damage):
+    run.write_predictions("test", predictions, table_of(predictions))
+    path = run.predictions_file("test")
+    path.write_bytes(path.read_bytes()[:-3] if damage is None else damage)
+    with pytest.raises(RunError, match="cannot read the predictions"):
+        run.predictions("test")
+
+
+def test_predictions_without_class_names_are_refused(run, predictions):
+    run.write_predictions("test", predictions, table_of(predictions))
+    tensors = {"logits": predictions.logits, "labels": predictions.labels}
+    run.predictions_file("test").write_bytes(safetensors.numpy.save(tensors))
+    with pytest.raises(RunError, match="cannot read the predictions"):
+        run.predictions("test")
+
+
+def test_history_without_validation_reads_as_numbers(run):
+    row = {"epoch": 1, "lr": 0.1, "train_loss": 2.5, "train_accuracy": 0.25}
+    run.write_history([row | {"val_loss": None, "val_accuracy": None, "best": 1}], [])
+    history = run.history()
+    assert history["train_loss"].tolist() == [2.5]
+    assert history["val_loss"].isna().all()
+    assert history["epoch"].dtype == np.int64
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(RunError, match="there is no such folder"):
+        Run.open(tmp_path / "none")
+    with pytest.raises(RunError, match="no run at"):
+        Run.open(tmp_path)
+
+
+def test_a_table_without_its_columns_is_refused(run):
+    run.samples_file.write_text("path,label\na.png,x\n")
+    with pytest.raises(RunError, match="column 'split' is missing"):
+        run.samples()
