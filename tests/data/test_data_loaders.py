@@ -194,7 +194,7 @@ def test_no_worker_outlives_its_iteration():
 
 def test_no_worker_outlives_an_interruption():
     loader = batches(some_images(in_memory=False), num_workers=2)
-    with pytest.raises(KeyboardInterrupt) as caught:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt) as caught:
         for _ in loader:
             raise KeyboardInterrupt
     del caught
