@@ -7,7 +7,6 @@ called `NA`, `None` or `001`.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +135,9 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write `table` as CSV (UTF-8, lines end in a line feed), atomically."""
-    buffer = io.StringIO()
-    table.to_csv(buffer, index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
-    files.write_text(path, buffer.getvalue())
+    text = table.to_csv(index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
+    if (
+        "\r" in text
+    ):  # a carriage return in a file name is not quoted of itself, but read as the end of a line
+        text = table.to_csv(index=False, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    files.write_text(path, text)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pandas as pd
 
 from striate.data import decode
 from striate.data.sources import Reader
 from striate.errors import DataError
 from striate.schemas import Preprocess
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Pixels(Protocol):
