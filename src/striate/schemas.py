@@ -136,8 +136,6 @@ def read_table(path: Path) -> pd.DataFrame:
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write `table` as CSV (UTF-8, lines end in a line feed), atomically."""
     text = table.to_csv(index=False, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
-    if (
-        "\r" in text
-    ):  # a carriage return in a file name is not quoted of itself, but read as the end of a line
+    if "\r" in text:  # not quoted of itself, but read as the end of a line; file names may hold it
         text = table.to_csv(index=False, quoting=csv.QUOTE_ALL, lineterminator="\n")
     files.write_text(path, text)

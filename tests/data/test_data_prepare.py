@@ -251,7 +251,7 @@ def test_a_test_split_without_trained_classes_is_refused(split_folder):
         get(split_folder)
 
 
-@pytest.mark.parametrize("data", ["no/such/place", "", "notes.txt"])
+@pytest.mark.parametrize("data", ["no/such/place", "", "notes.txt", "x" * 5000, "nul\0", "~nobody/x"])
 def test_what_is_nowhere_is_refused(data):
     with pytest.raises(DataError, match="no such path"):
         get(data)

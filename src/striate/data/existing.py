@@ -153,10 +153,10 @@ def list_images(paths: Sequence[str | Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        if path.is_dir():
+        if os.path.isdir(path):
             names = walk_folder(path).files
             found += [path / name for name in sorted(names) if is_image_name(name) and not is_hidden(name)]
-        elif path.exists():
+        elif os.path.exists(path):
             found.append(path)
         else:
             raise DataError(f"no such image or folder: {str(path)!r}.")

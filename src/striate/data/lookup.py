@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -19,9 +20,9 @@ def find_source(data: str, data_root: str | None = None) -> Source:
     Raises:
         DataError: there is no such thing, or it cannot be read.
     """
-    path = Path(data).expanduser()
-    if data and path.exists():
-        return _read_path(path)
+    path = os.path.expanduser(data)
+    if data and os.path.exists(path):
+        return _read_path(Path(path))
     if data.lower() in NAMES:
         return read_named(data.lower(), data_root)
     guess = nearest(data, NAMES)
