@@ -3,8 +3,8 @@
     python benchmarks/accuracy.py --list
     python benchmarks/accuracy.py cifar10-custom-cnn --seeds 3
 
-Each seed is one `striate train` in a process of its own; the time is that of the whole process, from its start
-to the report. The table is printed as Markdown, as it stands in RESULTS.md. The data sets lie in `--data`, by
+Each seed is one `striate train` in a process of its own; the time is that of the whole process, from its
+start to the report. The table is printed as Markdown, as it stands in RESULTS.md. The data sets lie in `--data`, by
 default `../shared/data`.
 """
 
@@ -79,7 +79,8 @@ EXPERIMENTS = {
 
 def main() -> None:
     """Run the experiment that the command line names and print its row."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("experiment", nargs="*", choices=[*EXPERIMENTS, []])
     parser.add_argument("--list", action="store_true", help="print the commands and end")
     parser.add_argument("--seeds", type=int, default=3)

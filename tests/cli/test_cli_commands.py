@@ -72,7 +72,8 @@ def test_help_and_summary_load_nothing_heavy(arguments):
     code = (
         "import sys; from striate.cli import run; "
         f"run({arguments}); "
-        "heavy = {'torch', 'torchvision', 'lightning', 'pandas', 'sklearn', 'matplotlib'} & set(sys.modules); "
+        "heavy = {'torch', 'torchvision', 'lightning', 'pandas', 'sklearn', 'matplotlib'}; "
+        "heavy &= set(sys.modules); "
         "sys.exit(', '.join(heavy) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
