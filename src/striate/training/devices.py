@@ -77,19 +77,27 @@ def choose_engine(config: TrainConfig, network: torch.nn.Module, input_shape: tu
 def multiply_adds(network: torch.nn.Module, input_shape: tuple[int, int, int]) -> int:
     """Return the multiply-adds of convolutions and linear layers for one image, by running one."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
+    counts: list[int] = []
+
+    def count(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
+        counts.append(output.numel() * module.weight[0].numel())  # type: ignore[index]
+
+    layers = (torch.nn.Conv2d, torch.nn.Linear)
+    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, layers)]
     parameter = next(network.parameters())
     modes = {module: module.training for module in network.modules()}
     image = torch.zeros(1, *input_shape, device=parameter.device)
     network.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with torch.no_grad():
             network(image)
     finally:
+        for hook in hooks:
+            hook.remove()
         for module, training in modes.items():
             module.training = training
-    return int(counter.get_total_flops()) // 2
+    return sum(counts)
 
 
 def cpu_has_bf16() -> bool:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _SMOOTHING = 0.9  # weight of the past in the running mean of the loss
 _DIVERGED = 4.0  # times the lowest smoothed loss
-_FEWEST_STEPS = 10  # before the loss diverges, for a suggestion
+_SETTLING_STEPS = 10  # at the start, while the running mean still follows single batches
+_FEWEST_STEPS = 30
+_SLOPE_STEPS = 9  # window over which slopes are averaged
+_SMALLEST_FALL = 0.02  # of the loss, for a suggestion
 
 
 def find_lr(
@@ -48,13 +51,18 @@ def find_lr(
         config: as for `fit`; `lr` and `schedule` do not count.
         lowest: first learning rate.
         highest: last learning rate.
-        steps: steps in all, at least 20.
+        steps: steps in all, at least 30.
 
     Raises:
         TrainingError: the loss did not fall, or was not finite from the start.
     """
     from striate.training.quiet import forked_generators
 
+    if not 0 < lowest < highest or steps < _FEWEST_STEPS:
+        raise ValueError(
+            f"lowest {lowest}, highest {highest}, steps {steps}: expected 0 < lowest < highest and "
+            f"at least {_FEWEST_STEPS} steps."
+        )
     lrs = np.geomspace(lowest, highest, steps)
     with forked_generators():
         losses = _losses(copy.deepcopy(network), train, config, lrs)
@@ -81,7 +89,7 @@ def _losses(network: torch.nn.Module, train: Batches, config: TrainConfig, lrs: 
             break
         losses.append(loss)
         smoothed = _smooth(losses)
-        if len(losses) > _FEWEST_STEPS and smoothed[-1] > _DIVERGED * smoothed.min():
+        if len(losses) > _SETTLING_STEPS and smoothed[-1] > _DIVERGED * smoothed.min():
             break
     return losses
 
@@ -108,12 +116,14 @@ def _smooth(losses: list[float]) -> np.ndarray:
 def _steepest(lrs: np.ndarray, smoothed: np.ndarray) -> float:
     """Return the learning rate of the steepest fall before the minimum."""
     advice = "set --lr to a number, 1e-3 for instance"
-    if len(smoothed) < _FEWEST_STEPS:
+    if len(smoothed) <= _SETTLING_STEPS:
         raise TrainingError(
-            f"the learning-rate finder saw a loss that is not finite after {len(smoothed)} steps; {advice}."
+            f"the learning-rate finder met a loss that is not finite at step {len(smoothed) + 1}; {advice}."
         )
-    lowest = int(smoothed.argmin())
-    slopes = np.gradient(smoothed, np.log(lrs))[: lowest + 1]
-    if lowest < _FEWEST_STEPS // 2 or slopes.min() >= 0:
+    settled = smoothed[_SETTLING_STEPS:]
+    lowest = int(settled.argmin())
+    if settled[lowest] > (1 - _SMALLEST_FALL) * settled[0]:
         raise TrainingError(f"the learning-rate finder found no rate at which the loss falls; {advice}.")
-    return float(lrs[int(slopes.argmin())])
+    slopes = np.gradient(settled, np.log(lrs[_SETTLING_STEPS:]))
+    slopes = np.convolve(slopes, np.full(_SLOPE_STEPS, 1 / _SLOPE_STEPS), mode="same")
+    return float(lrs[_SETTLING_STEPS + int(slopes[: lowest + 1].argmin())])

@@ -10,18 +10,23 @@ from contextlib import contextmanager
 import torch
 
 _LOGGERS = ("lightning.pytorch", "lightning.fabric")
+_WARNINGS = (
+    r".*isinstance\(treespec, LeafSpec\).*",  # a deprecation inside Lightning
+    r"You defined a `validation_step` but have no `val_dataloader`.*",  # training without validation
+)
 
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's notices off the console, and silence one deprecation inside it, by its text."""
+    """Keep Lightning's notices off the console, and silence some of its warnings, by their text."""
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+            for text in _WARNINGS:
+                warnings.filterwarnings("ignore", message=text)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
