@@ -127,6 +127,12 @@ class TrainConfig(DataConfig):
         return DataConfig(**{name: getattr(self, name) for name in DataConfig.model_fields})
 
 
+def located(name: str) -> str:
+    """Return `name` as an absolute path if it is the path of something, else as it is."""
+    path = Path(name)
+    return str(path.resolve()) if path.exists() else name
+
+
 def make(kind: type[Model], settings: dict[str, Any]) -> Model:
     """Return validated settings of the given `kind`.
 

@@ -80,15 +80,16 @@ def test_help_and_summary_load_nothing_heavy(arguments):
     assert done.returncode == 0, done.stderr
 
 
-def test_train_evaluate_and_predict_on_a_folder(striate, stripes, tmp_path):
+def test_train_evaluate_and_predict_on_a_folder(striate, stripes, write_stripes, tmp_path):
     trained = striate("train", stripes, *FAST, "--out", "run")
     assert trained.status == 0, trained.err
     assert "report: run/report.html" in trained.out
     assert "test" in trained.out
 
-    evaluated = striate("evaluate", "run", stripes, "--out", "again", "--quiet")
+    others = write_stripes(tmp_path / "others", {"across": 7, "down": 8}, seed=1)
+    evaluated = striate("evaluate", "run", others, "--out", "again", "--quiet")
     assert evaluated.status == 0, evaluated.err
-    assert len(pd.read_csv("again/predictions-test.csv")) == 40
+    assert len(pd.read_csv("again/predictions-test.csv")) == 15
 
     predicted = striate("predict", "run/model", stripes / "down", "--out", "predictions.csv", "--quiet")
     assert predicted.status == 0, predicted.err

@@ -313,3 +313,14 @@ def test_a_classifier_runs_where_no_weights_can_be_fetched(stripes):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() in ("across", "down", "slanted")
+
+
+def test_large_images_are_streamed_and_end_in_the_same_place(write_stripes, tmp_path):
+    stripes = write_stripes(tmp_path / "large", {"across": 14, "down": 14}, side=80)
+    options = {"model": "simple-cnn", "epochs": 2, "batch_size": 8, "image_size": 72, "augment": "photo"}
+    first = striate.train(stripes, num_workers=0, **options)
+    second = striate.train(stripes, num_workers=2, **options)
+    assert first.facts()["data"]["preprocess"]["height"] == 72
+    assert first.history_file.read_bytes() == second.history_file.read_bytes()
+    assert_same_weights(weights(first), weights(second))
+    np.testing.assert_array_equal(first.predictions("test").logits, second.predictions("test").logits)

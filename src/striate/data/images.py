@@ -31,6 +31,10 @@ class Pixels(Protocol):
         """Return uint8 (n, C, H, W): the images at `indices`, int (n,), in that order."""
         ...
 
+    def select(self, places: Sequence[int]) -> Pixels:
+        """Return some of the images, sharing memory."""
+        ...
+
 
 class ArrayPixels:
     """Images in memory: some rows of one array that all splits share.
@@ -55,6 +59,10 @@ class ArrayPixels:
         """Return uint8 (n, C, H, W): a copy of the images at `indices`."""
         taken: np.ndarray = self.array[self.rows[np.asarray(indices)]]
         return taken
+
+    def select(self, places: Sequence[int]) -> ArrayPixels:
+        """Return some of the images, sharing memory."""
+        return ArrayPixels(self.array, self.rows[list(places)])
 
 
 class FilePixels:
@@ -87,6 +95,10 @@ class FilePixels:
             for row, index in enumerate(indices):
                 images[row] = self._decode(self.paths[int(index)])
         return permute(images, self.preprocess.permute_pixels)
+
+    def select(self, places: Sequence[int]) -> FilePixels:
+        """Return some of the images."""
+        return FilePixels(self.reader, [self.paths[place] for place in places], self.preprocess)
 
     def _decode(self, path: str) -> np.ndarray:
         try:
@@ -128,6 +140,11 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    def select(self, places: Sequence[int]) -> ImageSet:
+        """Return some of the images, in the order of `places`."""
+        paths = tuple(self.paths[place] for place in places)
+        return ImageSet(paths, self.labels[list(places)], self.pixels.select(places))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from striate.data import splits
 from striate.data.classes import choose_classes, compare_classes, empty_classes, labels_to_numbers
 from striate.data.decoding import pixels_of
 from striate.data.geometry import choose_channels, choose_size
-from striate.data.images import ArrayPixels, FilePixels, ImageSet, ImageSets, Pixels
+from striate.data.images import ImageSet, ImageSets, Pixels
 from striate.data.inspection import Inspection, inspect
 from striate.data.lookup import find_source
 from striate.data.normalization import moments
@@ -172,17 +172,9 @@ def _image_sets(
             sets[split] = ImageSet(
                 tuple(sample.path for sample in samples),
                 labels_to_numbers((sample.label for sample in samples), assigned.class_names),
-                subset(pixels, places),
+                pixels.select(places),
             )
     return sets
-
-
-def subset(pixels: Pixels, places: Sequence[int]) -> Pixels:
-    """Return some of the images of `pixels`, sharing its memory."""
-    if isinstance(pixels, ArrayPixels):
-        return ArrayPixels(pixels.array, pixels.rows[list(places)])
-    assert isinstance(pixels, FilePixels)
-    return FilePixels(pixels.reader, [pixels.paths[place] for place in places], pixels.preprocess)
 
 
 def _samples_table(source: Source, assigned: _Assignment, usable: Sequence[int]) -> pd.DataFrame:

@@ -81,7 +81,7 @@ def decode_set(pixels: Pixels, batch_size: int) -> Iterator[np.ndarray]:
 def _take_by_threads(pixels: Pixels, rows: np.ndarray) -> np.ndarray:
     parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
     with decode.quiet():
-        return np.concatenate(list(each(pixels.take, parts, "decoding images", None, chunk=1)))
+        return np.concatenate(list(each(pixels.take, parts, "decoding images", None)))
 
 
 def ahead(batches: Iterator[T]) -> Iterator[T]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate import bundle, schemas
+from striate import bundle, config, schemas
 from striate.errors import UserError, unknown_name
 from striate.files import write_json
 from striate.runs import Run
@@ -71,6 +72,7 @@ def evaluate(
         data_root=None if data_root is None else os.fspath(data_root),
         progress=listener.stage,
     )
+    found = _held_out(found, Path(model), os.fspath(data), split or "test")
     for message in found.messages:
         listener.message(message)
     with run.creating():
@@ -78,6 +80,31 @@ def evaluate(
         results.predict_splits(run, classifier, {split or "test": found.images}, listener, batch_size)
         results.write_results(run)
     return run
+
+
+def _held_out(found: LabelledImages, model: Path, data: str, split: str) -> LabelledImages:
+    """Keep images that the model was trained on out of an evaluation of another split.
+
+    The run that the model lies in tells which they are, where `data` is what it was trained on.
+    """
+    trained = Run(bundle.find(model).parent)
+    if not trained.config_file.is_file() or not trained.samples_file.is_file():
+        return found
+    if config.located(trained.config().data) != config.located(data):
+        return found
+    samples = trained.samples()
+    members = set(samples["path"][samples["split"] == split])
+    places = [place for place, path in enumerate(found.images.paths) if path in members]
+    if len(places) == len(found.images):
+        return found
+    if not places:
+        raise UserError(
+            f"{trained.folder} kept no {split} images of {data}; name another --split, or other data."
+        )
+    message = (
+        f"The model was trained on other images of {data}; measured are its {len(places)} {split} images."
+    )
+    return replace(found, images=found.images.select(places), messages=(*found.messages, message))
 
 
 def _again(run: Run) -> Run:

@@ -206,12 +206,8 @@ def default_workers() -> int:
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     """Return `config` with paths that do not depend on the working folder."""
-    paths = {
-        name: str(Path(value).resolve())
-        for name in ("data", "model", "data_root")
-        if (value := getattr(config, name)) is not None and Path(value).exists()
-    }
-    return config.model_copy(update=paths)
+    names = [name for name in ("data", "model", "data_root") if getattr(config, name) is not None]
+    return config.model_copy(update={name: config_file.located(getattr(config, name)) for name in names})
 
 
 def _fit_batch_size(config: TrainConfig, images: int, listener: Listener) -> TrainConfig:
