@@ -82,6 +82,8 @@ def test_a_resumed_training_gives_the_same_weights(changes: dict, epoch: int, tm
 _PROGRAM = """
 import sys, time
 from pathlib import Path
+import torch
+torch.set_num_threads(1)
 sys.path.insert(0, {tests!r})
 from training_task import CLASS_NAMES, make_batches, make_config, make_network
 from striate.training import fit
