@@ -4,8 +4,8 @@
     python benchmarks/accuracy.py cifar10-custom-cnn --seeds 3
 
 Each seed is one `striate train` in a process of its own; the time is that of the whole process, from its
-start to the report. The table is printed as Markdown, as it stands in RESULTS.md. The data sets lie in `--data`, by
-default `../shared/data`.
+start to the report. The table is printed as Markdown, as it stands in RESULTS.md. The data sets lie in
+`--data`, by default `../shared/data`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import processes
 
 REFERENCE_B = "--optimizer adam --lr 1e-3 --schedule constant --batch-size 32 --epochs 10"
 
@@ -103,38 +103,34 @@ def command(experiment: Experiment, data: str) -> list[str]:
 
 
 def measure(name: str, seed: int, data: str, out: Path) -> dict[str, float]:
-    """Train once and return test accuracy, best epoch and seconds of the whole process."""
+    """Train once; return test accuracy and F1, seconds and peak memory of the whole process."""
     folder = out / f"{name}-{seed}"
-    start = time.perf_counter()
-    words = command(EXPERIMENTS[name], data)[1:]
-    subprocess.run(
-        [sys.executable, "-m", "striate", *words, "--seed", str(seed), "--out", str(folder), "--quiet"],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-    seconds = time.perf_counter() - start
+    words = ["-m", *command(EXPERIMENTS[name], data), "--seed", str(seed), "--out", str(folder), "--quiet"]
+    finished = processes.run(words)
     metrics = json.loads((folder / "metrics.json").read_text())["test"]
-    result = {"accuracy": metrics["accuracy"]["value"], "macro_f1": metrics["f1"]["macro"]["value"]}
-    result |= {"seconds": seconds}
+    result = {
+        "accuracy": metrics["accuracy"]["value"],
+        "macro_f1": metrics["f1"]["macro"]["value"],
+        "seconds": finished.seconds,
+        "peak_bytes": finished.peak_bytes,
+    }
     print(f"{name} seed {seed}: {json.dumps(result)}", file=sys.stderr, flush=True)
     return result
 
 
 def row(name: str, results: list[dict[str, float]]) -> str:
     """Return the Markdown row of an experiment."""
-    accuracies = [result["accuracy"] for result in results]
-    seconds = [result["seconds"] for result in results]
+    accuracy, f1, seconds, peak = ([result[key] for result in results] for key in results[0])
     return (
-        f"| {name} | {len(results)} | {spread(accuracies, 100, '%')} | {EXPERIMENTS[name].target:.2%} "
-        f"| {spread([result['macro_f1'] for result in results])} | {spread(seconds, unit='s', digits=0)} |"
+        f"| {name} | {len(results)} | {deviation(accuracy, 100)} % | {EXPERIMENTS[name].target:.2%} "
+        f"| {deviation(f1, digits=3)} | {deviation(seconds, digits=0)} s | {max(peak) / 1e9:.2f} GB |"
     )
 
 
-def spread(values: list[float], scale: float = 1, unit: str = "", digits: int = 2) -> str:
+def deviation(values: list[float], scale: float = 1, digits: int = 2) -> str:
     """Return mean and standard deviation as text."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    number = f"{statistics.mean(values) * scale:.{digits}f} ± {deviation * scale:.{digits}f}"
-    return f"{number} {unit}".strip()
+    around = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values) * scale:.{digits}f} ± {around * scale:.{digits}f}"
 
 
 if __name__ == "__main__":
