@@ -19,7 +19,8 @@ from pathlib import Path
 
 import processes
 
-REFERENCE_B = "--optimizer adam --lr 1e-3 --schedule constant --batch-size 32 --epochs 10"
+ADAM = "--optimizer adam --lr 1e-3 --weight-decay 0 --label-smoothing 0 --augment none"
+REFERENCE_B = f"--normalize none --val-fraction 0.2 {ADAM} --schedule constant --batch-size 32 --epochs 10"
 
 
 @dataclass(frozen=True)
@@ -41,23 +42,23 @@ EXPERIMENTS = {
     "digits-mynet": Experiment("digits", "", 0.985),
     "cifar10-simple-cnn": Experiment(
         "{data}/cifar10.zip",
-        f"--model simple-cnn --normalize none --val-fraction 0.2 {REFERENCE_B}",
+        f"--model simple-cnn {REFERENCE_B}",
         0.6122,
     ),
     "cifar10-custom-cnn": Experiment(
         "{data}/cifar10.zip",
-        f"--model custom-cnn --normalize none --val-fraction 0.2 {REFERENCE_B}",
+        f"--model custom-cnn {REFERENCE_B}",
         0.8298,
     ),
     "cifar10-mlp": Experiment(
         "{data}/cifar10.zip",
-        f"--model mlp --normalize none --val-fraction 0.2 {REFERENCE_B}",
+        f"--model mlp {REFERENCE_B}",
         0.4544,
     ),
     "cifar10-vgg6": Experiment(
         "{data}/cifar10.zip",
-        "--model vgg6 --normalize imagenet --val-fraction 0.1 --optimizer adam --lr 1e-3 --batch-size 128 "
-        "--schedule one-cycle --epochs 15 --augment flip-crop",
+        "--model vgg6 --normalize imagenet --val-fraction 0.1 --optimizer adam --lr 1e-3 --weight-decay 0 "
+        "--label-smoothing 0 --batch-size 128 --schedule one-cycle --epochs 15 --augment flip-crop",
         0.795,
     ),
     "fashion-9-mynet": Experiment(
@@ -66,12 +67,13 @@ EXPERIMENTS = {
     "mnist-gray-cnn": Experiment(
         "mnist",
         "--data-root {data} --model gray-cnn --model-option head=average --val-fraction 0.08333 "
-        "--optimizer adam --lr 1e-3 --schedule constant --batch-size 64 --epochs 10",
+        f"{ADAM} --schedule constant --batch-size 64 --epochs 10",
         0.99,
     ),
     "mnist-49-two-digit": Experiment(
         "mnist",
-        "--data-root {data} --model two-digit --classes 4,9 --val-fraction 0.5 --best-by val_loss",
+        "--data-root {data} --model two-digit --classes 4,9 --val-fraction 0.5 --best-by val_loss "
+        f"{ADAM} --schedule constant --batch-size 64 --epochs 20",
         0.987,
     ),
 }
