@@ -83,21 +83,21 @@ class ConsoleListener(Listener):
             self.console.print(_epoch_line(record, epochs), soft_wrap=True)
 
     def _update(self, name: str, done: int, total: int, rate: str) -> None:
+        """Show a stage, no more often than the eye can follow; take it away once it is done."""
         now = time.monotonic()
-        if done < total and now - self._shown < _REFRESH_SECONDS:
+        stage = name.split(" ")[0]
+        if done < total and stage == self._stage and now - self._shown < _REFRESH_SECONDS:
             return
         self._shown = now
-        stage = name.split(" ")[0]
-        if stage != self._stage:
-            self._replace_task(stage)
-        if self._task is not None:
-            self._progress.update(self._task, description=name, completed=done, total=total, rate=rate)
-
-    def _replace_task(self, stage: str) -> None:
-        if self._task is not None:
+        if self._task is not None and (stage != self._stage or done >= total):
             self._progress.remove_task(self._task)
+            self._task = None
         self._stage = stage
-        self._task = self._progress.add_task(stage, total=None, rate="")
+        if done >= total:
+            return
+        if self._task is None:
+            self._task = self._progress.add_task(name, total=total, completed=done, rate=rate)
+        self._progress.update(self._task, description=name, completed=done, total=total, rate=rate)
 
 
 def _epoch_line(record: EpochRecord, epochs: int) -> str:

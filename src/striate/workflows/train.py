@@ -75,8 +75,7 @@ def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run
     run = Run.choose(out, f"{Path(config.data).stem}-{spec.name}")
     sets = _prepare(config, listener)
     config = _fit_batch_size(config, len(sets.train), listener)
-    training = _Training.prepare(config, spec, sets)
-    training = training.with_found_lr(listener)
+    training = _Training.prepare(config, spec, sets, listener).with_found_lr(listener)
     with run.creating():
         _record_start(run, training)
         fitted = training.fit(run, listener)
@@ -101,7 +100,7 @@ def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener
     sets = _prepare(config, listener)
     if sets.fingerprint != run.facts()["data"]["fingerprint"]:
         raise RunError(f"{config.data} has changed since {run.folder} was begun; start a new run.")
-    training = _Training.prepare(config, spec, sets)
+    training = _Training.prepare(config, spec, sets, listener)
     fitted = training.fit(run, listener, checkpoint)
     return _finish(run, training, fitted, listener)
 
@@ -118,13 +117,14 @@ class _Training:
     val: Batches | None
 
     @classmethod
-    def prepare(cls, config: TrainConfig, spec: Spec, sets: ImageSets) -> _Training:
+    def prepare(cls, config: TrainConfig, spec: Spec, sets: ImageSets, listener: Listener) -> _Training:
         """Build the network and the batches.
 
         Raises:
             SpecError: the network does not fit the images or the classes.
             UserError: the batch is larger than the data.
         """
+        listener.stage("starting PyTorch", 0, 1)
         from striate.architectures import build
         from striate.data.loaders import Batches
 
