@@ -58,7 +58,7 @@ EXPERIMENTS = {
     "cifar10-vgg6": Experiment(
         "{data}/cifar10.zip",
         "--model vgg6 --normalize imagenet --val-fraction 0.1 --optimizer adam --lr 1e-3 --weight-decay 0 "
-        "--label-smoothing 0 --batch-size 128 --schedule one-cycle --epochs 15 --augment flip-crop",
+        "--label-smoothing 0 --batch-size 128 --schedule one-cycle --epochs 10 --augment flip-crop",
         0.795,
     ),
     "fashion-9-mynet": Experiment(
