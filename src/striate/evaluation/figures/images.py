@@ -111,7 +111,7 @@ def _sizes_title(found: np.ndarray, counts: np.ndarray) -> str:
     width, height = found[counts.argmax()]
     if len(found) == 1:
         return f"All {counts[0]:,} images are {width} x {height}"
-    return f"{len(found):,} sizes; most often {width} x {height} ({counts.max():,} of {counts.sum():,})"
+    return f"{counts.sum():,} images of {len(found):,} sizes,\nmost often {width} x {height} ({counts.max():,})"
 
 
 def _with_colour(images: np.ndarray) -> np.ndarray:
