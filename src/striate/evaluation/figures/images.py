@@ -94,8 +94,8 @@ def image_sizes(sizes: np.ndarray) -> Figure:
     with style.drawing():
         figure = style.new_figure(4.2, 3.8)
         axes = figure.subplots()
-        area = np.maximum(6, 300 * counts / counts.max())
-        axes.scatter(found[:, 0], found[:, 1], s=area, color=style.BLUE, alpha=0.55, linewidth=0)
+        area = 4 + 300 * counts / counts.sum()
+        axes.scatter(found[:, 0], found[:, 1], s=area, color=style.BLUE, alpha=0.5, linewidth=0)
         top = max(1, found.max()) * 1.12
         axes.plot([0, top], [0, top], color=style.FAINT, linewidth=0.9, zorder=0)
         axes.set_xlim(0, top)
