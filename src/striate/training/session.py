@@ -11,7 +11,7 @@ import lightning.pytorch as lightning
 import torch
 
 from striate.config import TrainConfig
-from striate.errors import TrainingError, UserError
+from striate.errors import StriateError, TrainingError, UserError
 from striate.schemas import Output
 from striate.training import checkpoints as checkpoint_files
 from striate.training.callbacks import EpochEnd, StepEnd
@@ -105,6 +105,10 @@ class Session:
                 return stop.kind, str(stop) or self._interrupted()
             except SystemExit as error:  # how Lightning ends on Ctrl-C and SIGTERM
                 if not interrupts.requested and not isinstance(error.__context__, KeyboardInterrupt):
+                    raise
+                return "interrupted", self._interrupted()
+            except StriateError as error:  # a decoding process may have heard the signal first
+                if isinstance(error, UserError) or not interrupts.requested:
                     raise
                 return "interrupted", self._interrupted()
         if self.course.epoch < self.config.epochs:

@@ -1,0 +1,74 @@
+"""Signals while other processes decode."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training_task import CLASS_NAMES, PREPROCESS, make_config, make_images, make_network
+
+from striate.data.images import ImageSet
+from striate.data.loaders import Batches
+from striate.training import fit
+from striate.training.interrupts import Interrupts
+
+
+class SlowPixels:
+    """Images that count as large, so that worker processes take them."""
+
+    in_memory = False
+
+    def __init__(self, images: ImageSet) -> None:
+        self.pixels = images.pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        return self.pixels.take(indices)
+
+
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="needs forked workers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_process_group_ends_training_cleanly(number: int, tmp_path: Path) -> None:
+    images = make_images(512, seed=1)
+    streamed = ImageSet(images.paths, images.labels, SlowPixels(images))
+    train = Batches(streamed, PREPROCESS, 32, shuffle=True, num_classes=4, num_workers=2)
+
+    def send(progress) -> None:  # type: ignore[no-untyped-def]
+        if (progress.epoch, progress.step) == (2, 2):
+            for child in multiprocessing.active_children():
+                assert child.pid is not None
+                os.kill(child.pid, number)
+            os.kill(os.getpid(), number)
+
+    fitted = fit(
+        make_network(),
+        train,
+        None,
+        make_config(),
+        class_names=CLASS_NAMES,
+        checkpoints=tmp_path,
+        on_batch=send,
+    )
+    assert (fitted.stopped, fitted.epochs_run) == ("interrupted", 1)
+    assert not multiprocessing.active_children()
+
+
+def test_the_second_ctrl_c_interrupts_at_once() -> None:
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupts.requested
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with Interrupts():
+        assert signal.getsignal(signal.SIGINT) != before[0]
+    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
