@@ -82,7 +82,9 @@ class TrainConfig(DataConfig):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target spread over all classes")
     class_weights: Literal["none", "balanced"] = Field("none", description="weigh rare classes up")
-    augment: Literal["none", "flip-crop", "photo", "trivial"] = Field("none", description="augmentation")
+    augment: Literal["none", "shift", "flip-crop", "photo", "trivial"] = Field(
+        "none", description="augmentation"
+    )
     mixup: float = Field(0.0, ge=0, description="alpha of mixup's Beta(alpha, alpha); 0: off")
     cutmix: float = Field(0.0, ge=0, description="alpha of cutmix's Beta(alpha, alpha); 0: off")
     clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient")

@@ -115,7 +115,7 @@ def test_8_bit_and_float_images_come_out_the_same(preset):
     assert (from_levels - from_floats).abs().max() <= 0.501  # photo rounds levels
 
 
-# flip-crop
+# shift and flip-crop
 
 
 def naive_flip_and_shift(image, flip, down, right):
@@ -125,6 +125,18 @@ def naive_flip_and_shift(image, flip, down, right):
     padded = np.pad(image, ((0, 0), (limit, limit), (limit, limit)), mode="reflect")
     height, width = image.shape[1:]
     return padded[:, limit + down : limit + down + height, limit + right : limit + right + width]
+
+
+def test_shift_gives_every_shift_of_the_naive_loop_and_never_a_mirror_image():
+    image = some_images(1, 3, 32, 32)
+    results = apply(image.expand(2000, -1, -1, -1), "shift")
+    found = {result.numpy().tobytes() for result in results}
+    shifts = range(-4, 5)
+    expected = {
+        naive_flip_and_shift(image[0].numpy(), False, down, right).tobytes()
+        for down, right in itertools.product(shifts, shifts)
+    }
+    assert found == expected
 
 
 def test_flip_crop_gives_every_flip_and_shift_of_the_naive_loop():

@@ -146,7 +146,7 @@ def data(
         str | None, typer.Option("--class", help="Draw the samples of this class alone.", metavar="NAME")
     ] = None,
     augment: Annotated[
-        str, typer.Option(help="Augmentation to preview.", metavar="none|flip-crop|photo|trivial")
+        str, typer.Option(help="Augmentation to preview.", metavar="none|shift|flip-crop|photo|trivial")
     ] = "flip-crop",
     quiet: Quiet = False,
     settings: dict[str, Any] | None = None,

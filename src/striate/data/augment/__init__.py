@@ -39,6 +39,7 @@ def _unchanged(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
 
 PRESETS: dict[str, Preset] = {
     "none": Preset(0, _unchanged),
+    "shift": Preset(crop.SHIFT_COLUMNS, crop.shift),
     "flip-crop": Preset(crop.COLUMNS, crop.flip_and_shift),
     "photo": Preset(photo.COLUMNS, photo.change_view_and_light),
     "trivial": Preset(trivial.COLUMNS, trivial.trivial_augment),
