@@ -183,7 +183,7 @@ def test_images_of_two_channels_are_refused() -> None:
 def test_image_sizes_tell_the_commonest() -> None:
     assert "All 3 images are 8 x 9" in _texts(figures.image_sizes(np.array([[8, 9]] * 3)))
     mixed = np.array([[10, 20]] * 2 + [[30, 40]])
-    assert "3 images of 2 sizes,\nmost often 10 x 20 (2)" in _texts(figures.image_sizes(mixed))
+    assert {"3 images of 2 sizes,", "most often 10 x 20 (2)"} <= _texts(figures.image_sizes(mixed))
 
 
 def test_figures_are_written_the_same_each_time(make_history, tmp_path) -> None:
