@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from rich.markup import escape
 
 from striate.config import DataConfig
 from striate.errors import UserError
@@ -62,7 +63,7 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _shown_default(field: FieldInfo) -> str:
     shown = field.default not in (None, False, {}) or field.default == 0.0
-    return f"[{field.default}]" if shown and field.annotation is not bool else ""
+    return escape(f"[{field.default}]") if shown and field.annotation is not bool else ""
 
 
 def _metavar(field: FieldInfo) -> str:
