@@ -269,9 +269,7 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
     results.write_results(run)
     bundle.amend(run.model, metrics=run.metrics())
     if fitted.stopped == "non-finite":
-        raise TrainingError(
-            f"{fitted.message} The weights of epoch {fitted.best_epoch} are kept in {run.model}."
-        )
+        raise TrainingError(f"{fitted.message} They are kept in {run.model}.")
     if fitted.message:
         listener.message(fitted.message)
     return run
