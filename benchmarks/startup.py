@@ -1,6 +1,6 @@
 """Seconds that `striate --help` takes, as a whole process.
 
-    python benchmarks/startup.py
+python benchmarks/startup.py
 """
 
 from __future__ import annotations
