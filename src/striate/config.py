@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -152,6 +151,8 @@ def make(kind: type[Model], settings: dict[str, Any]) -> Model:
 
 def read(path: Path) -> dict[str, Any]:
     """Read the settings written by `write` (a YAML mapping); they are validated by `make`."""
+    import yaml
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -165,9 +166,10 @@ def read(path: Path) -> dict[str, Any]:
 
 def write(path: Path, config: TrainConfig) -> None:
     """Write `config` as YAML, one setting a line, in the order of the class."""
-    files.write_text(
-        path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    )
+    import yaml
+
+    content = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    files.write_text(path, content)
 
 
 def _explain(error: ValidationError) -> str:

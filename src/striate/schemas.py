@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from striate import files
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 SPLITS = ("train", "val", "test")
@@ -74,6 +74,8 @@ class Preprocess(BaseModel):
 
     def normalize(self, images: np.ndarray) -> np.ndarray:
         """Return float32 (N, C, H, W) network input for uint8 (N, C, H, W) `images`."""
+        import numpy as np
+
         shape = (1, self.channels, 1, 1)
         mean = np.asarray(self.mean, np.float32).reshape(shape)
         std = np.asarray(self.std, np.float32).reshape(shape)
@@ -99,6 +101,8 @@ class Predictions:
     @property
     def probabilities(self) -> np.ndarray:
         """float64 (N, K)."""
+        import numpy as np
+
         shifted = self.logits.astype(np.float64)
         shifted -= shifted.max(axis=1, keepdims=True)
         exponentials: np.ndarray = np.exp(shifted)
