@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from striate.version import __version__
+
 if TYPE_CHECKING:
     from striate.inference import Classifier, load
     from striate.runs import Run
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from striate.workflows.predict import predict
     from striate.workflows.summary import summary
     from striate.workflows.train import train
-
-__version__ = "0.1.0.dev0"
 
 __all__ = [
     "Classifier",

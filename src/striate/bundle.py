@@ -31,10 +31,11 @@ from pydantic import (
 from pydantic_core import from_json
 from safetensors import SafetensorError
 
-from striate import __version__, files
+from striate import files
 from striate.errors import BundleError, UserError
 from striate.runs import Run
 from striate.schemas import Preprocess
+from striate.version import __version__
 
 FORMAT_VERSION = 1
 """The newest format that this Striate writes and reads."""

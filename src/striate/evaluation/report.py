@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate import __version__
 from striate.evaluation import wording
 from striate.evaluation.context import ReportContext
 from striate.evaluation.history import chosen_epoch, has_validation, numbers
 from striate.evaluation.metrics import confusion_matrix
+from striate.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from striate import __version__
+from striate.version import __version__
 
 _LIBRARIES = ("torch", "torchvision", "lightning", "numpy", "scikit-learn", "pandas", "pillow", "safetensors")
 
