@@ -111,7 +111,8 @@ def _sizes_title(found: np.ndarray, counts: np.ndarray) -> str:
     width, height = found[counts.argmax()]
     if len(found) == 1:
         return f"All {counts[0]:,} images are {width} x {height}"
-    return f"{counts.sum():,} images of {len(found):,} sizes,\nmost often {width} x {height} ({counts.max():,})"
+    most_often = f"most often {width} x {height} ({counts.max():,})"
+    return f"{counts.sum():,} images of {len(found):,} sizes,\n{most_often}"
 
 
 def _with_colour(images: np.ndarray) -> np.ndarray:
