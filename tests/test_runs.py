@@ -4,7 +4,7 @@ import pytest
 import safetensors.numpy
 
 from striate.config import TrainConfig
-from striate.errors import RunError
+from striate.errors import RunError, UserError
 from striate.runs import Run
 from striate.schemas import Predictions
 
@@ -141,3 +141,26 @@ def test_a_table_without_its_columns_is_refused(run):
     run.samples_file.write_text("path,label\na.png,x\n")
     with pytest.raises(RunError, match="column 'split' is missing"):
         run.samples()
+
+
+def test_a_run_without_a_checkpoint_keeps_no_empty_folder_for_one(tmp_path):
+    run = Run(tmp_path / "run")
+    with run.creating():
+        run.write_facts({})
+    assert [path.name for path in run.folder.iterdir()] == ["run.json"]
+
+
+def test_out_with_an_impossible_name_is_refused(tmp_path):
+    run = Run.choose(tmp_path / "new" / ("x" * 300), "name")
+    with pytest.raises(UserError, match="File name too long"), run.creating():
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("missing", ["data", "network", "training"])
+def test_facts_that_lack_a_part_are_refused(run, missing):
+    facts = {"data": {}, "network": {}, "training": {}}
+    del facts[missing]
+    run.write_facts(facts)
+    with pytest.raises(RunError, match=f"'{missing}' is missing"):
+        run.facts()

@@ -49,7 +49,7 @@ class Run:
             RunError: `out` holds a run already, is a file, or cannot be written.
         """
         run = cls(out if out is not None else _free(Path("runs") / _plain(name)))
-        taken = [path.name for path in (*run._files(), run.model, run.checkpoints) if path.exists()]
+        taken = [path.name for path in (*run._files(), run.model, run.checkpoints) if os.path.exists(path)]
         if taken:
             raise RunError(
                 f"{run.folder} holds a run already ({taken[0]}). Choose another --out, or --resume it."
@@ -76,22 +76,24 @@ class Run:
     @contextlib.contextmanager
     def creating(self) -> Iterator[None]:
         """Make the folder; an error that leaves no checkpoint behind takes away what was written."""
-        made = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
-        files.make_folder(self.checkpoints)
+        made = [folder for folder in (self.folder, *self.folder.parents) if not os.path.exists(folder)]
         try:
+            files.make_folder(self.checkpoints)
             yield
         except BaseException:
-            if not any(self.checkpoints.iterdir()):
+            if not os.path.isdir(self.checkpoints) or not any(self.checkpoints.iterdir()):
                 self._discard(made)
             raise
+        if not any(self.checkpoints.iterdir()):
+            self.checkpoints.rmdir()  # an evaluation, or a training cut short in its first epoch
 
     def _discard(self, made: Sequence[Path]) -> None:
         """Remove the files that a run writes, and the folders that were `made` for it."""
         for path in (self.checkpoints, self.tensorboard, self.figures, self.model):
             shutil.rmtree(path, ignore_errors=True)
-        for path in self._files():
-            path.unlink(missing_ok=True)
-        for folder in made:
+        for path in filter(os.path.exists, self._files()):
+            path.unlink()
+        for folder in filter(os.path.exists, made):
             folder.rmdir()
 
     def _files(self) -> list[Path]:
@@ -194,7 +196,11 @@ class Run:
 
     def facts(self) -> dict[str, Any]:
         """What data, network and training turned out to be."""
-        return self._json(self.facts_file)
+        facts = self._json(self.facts_file)
+        missing = [name for name in ("data", "network", "training") if not isinstance(facts.get(name), dict)]
+        if missing:
+            _unreadable(self.facts_file, f"{missing[0]!r} is missing")
+        return facts
 
     def environment(self) -> dict[str, Any]:
         """Versions and hardware."""
@@ -318,10 +324,10 @@ def _free(folder: Path) -> Path:
 
 def _check_writable(folder: Path) -> None:
     """Fail early where `folder` cannot be made or written."""
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not folder.is_dir():
         raise RunError(f"{folder} is a file; --out names a folder.")
     existing = folder
-    while not existing.exists():
+    while not os.path.exists(existing):  # unlike Path.exists, no for a name that is too long
         existing = existing.parent
     if not existing.is_dir():
         raise RunError(f"cannot create {folder}: {existing} is a file.")
