@@ -218,6 +218,21 @@ def test_resuming_a_finished_run_or_changed_data_is_refused(stripes, write_strip
         striate.train(resume="cut")
 
 
+def test_a_run_that_was_cut_short_after_training_is_resumed_to_its_report(stripes):
+    run = striate.train(stripes, out="run", **FAST)
+    expected = weights(run)
+    run.report.unlink()
+    resumed = striate.train(resume="run")
+    assert resumed.report.is_file()
+    assert_same_weights(weights(resumed), expected)
+
+
+def test_a_folder_called_like_a_network_does_not_hide_it(stripes, work):
+    (work / "simple-cnn").mkdir()
+    run = striate.train(stripes, out="run", **FAST | {"epochs": 1})
+    assert run.config().model == "simple-cnn"
+
+
 def test_a_damaged_checkpoint_is_refused(stripes):
     run = striate.train(stripes, out="cut", listener=Interrupter(2), **FAST)
     (checkpoint,) = run.checkpoints.iterdir()

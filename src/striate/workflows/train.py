@@ -94,7 +94,8 @@ def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener
     config = run.config()
     _check_same(run, config, settings)
     checkpoint = read_checkpoint(run.checkpoints / CHECKPOINT_NAME)
-    if run.facts()["training"].get("stopped") in ("finished", "early"):
+    ended = run.facts()["training"].get("stopped") in ("finished", "early")
+    if ended and run.report.is_file():  # without it, the disk was full or the process killed after training
         raise RunError(f"{run.folder} is finished: {checkpoint.epoch} epochs were trained. Start a new run.")
     spec = load_spec(config.model, config.model_options)
     sets = _prepare(config, listener)
@@ -205,8 +206,12 @@ def default_workers() -> int:
 
 
 def _absolute(config: TrainConfig) -> TrainConfig:
-    """Return `config` with paths that do not depend on the working folder."""
+    """Return `config` with paths that do not depend on the working folder; a net's name is no path."""
+    from striate.architectures import names as nets
+
     names = [name for name in ("data", "model", "data_root") if getattr(config, name) is not None]
+    if config.model in nets():
+        names.remove("model")
     return config.model_copy(update={name: config_file.located(getattr(config, name)) for name in names})
 
 
