@@ -71,3 +71,16 @@ def test_a_settings_file_runs_no_code(tmp_path):
 def test_the_data_part_holds_the_settings_of_the_data():
     data = make(fraction=0.5, seed=7, epochs=3).data_config()
     assert data == config.make(DataConfig, {"data": "digits", "fraction": 0.5, "seed": 7})
+
+
+def test_missing_data_is_told_in_words():
+    with pytest.raises(UserError, match=r"^data is missing: expected folder, \.zip"):
+        config.make(TrainConfig, {})
+
+
+def test_what_is_wrong_with_a_settings_file_is_told_in_one_line(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("model: [1, 2")
+    with pytest.raises(UserError) as caught:
+        config.read(path)
+    assert "\n" not in str(caught.value)

@@ -146,7 +146,7 @@ def make(kind: type[Model], settings: dict[str, Any]) -> Model:
     try:
         return kind.model_validate(settings)
     except ValidationError as error:
-        raise UserError(_explain(error)) from None
+        raise UserError(_explain(kind, error)) from None
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -158,7 +158,8 @@ def read(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read settings from {path}: {error}") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {error}") from error
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is not valid YAML: {reason}.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no settings: expected lines such as 'model: mynet'.")
     return content
@@ -172,10 +173,12 @@ def write(path: Path, config: TrainConfig) -> None:
     files.write_text(path, content)
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(kind: type[BaseModel], error: ValidationError) -> str:
     """Turn pydantic's findings into one line: setting, what came, what was expected."""
     found = error.errors(include_url=False)[0]
     name = str(found["loc"][0]).replace("_", "-") if found["loc"] else ""
+    if found["type"] == "missing":
+        return f"{name} is missing: expected {kind.model_fields[str(found['loc'][0])].description}."
     if found["type"] == "literal_error":
         known = found["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return unknown_name(name, found["input"], known)
