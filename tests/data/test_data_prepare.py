@@ -451,3 +451,28 @@ def test_decode_module_is_what_streams_use(folder):
     np.testing.assert_array_equal(
         sets.test.pixels.take(np.array([0]))[0], decode.pixels(content, sets.preprocess)
     )
+
+
+@pytest.mark.parametrize("name", ["data.csv", "data.zip", "data"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(DataError, match="neither a folder"):
+        get(tmp_path / name)
+
+
+def test_choosing_no_class_is_refused(folder):
+    with pytest.raises(DataError, match=r"names no class\. Known:"):
+        get(folder, classes=())
+
+
+def test_what_links_repeat_and_rows_without_a_split_are_told(folder, tmp_path):
+    (folder / "link.png").symlink_to(next(folder.glob("*/*.png")))
+    first = next(folder.glob("*/*.png"))
+    (first.parent / "again.png").symlink_to(first)
+    assert any("1 image(s) that links give a second place" in text for text in get(folder).messages)
+    rows = [f"{path},{path.parent.name}," for path in sorted(folder.glob("*/[0-9]*.png"))]
+    rows = [row + ("" if number % 4 == 3 else "train") for number, row in enumerate(rows)]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["image,label,split", *rows]))
+    left = sum(1 for row in rows if row.endswith(","))
+    assert any(f"Left out {left} row(s) that have no split" in text for text in get(table).messages)

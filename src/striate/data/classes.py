@@ -16,11 +16,13 @@ def choose_classes(source: Source, wanted: Sequence[str] | None) -> Source:
     """Return `source` with only the classes `wanted`; None: all.
 
     Raises:
-        DataError: there is no class of that name.
+        DataError: there is no class of that name, or none is named.
     """
     if wanted is None:
         return source
     known = {label for labels in source.classes.values() for label in labels}
+    if not wanted:
+        raise DataError(f"--classes names no class. Known: {', '.join(sorted(known))}.")
     unknown = [label for label in wanted if label not in known]
     if unknown:
         raise DataError(unknown_name("class", unknown[0], known))

@@ -65,6 +65,9 @@ def read_folder(root: Path) -> Source:
     walk = walk_folder(root)
     layout = arrange(walk.files, walk.folders, str(root))
     samples = _drop_repeats(layout.samples, root) if walk.linked else layout.samples
+    repeats = sum(1 for sample in samples if sample.note)
+    if repeats:
+        walk.messages.append(f"Left out {repeats} image(s) that links give a second place.")
     named, unnamed = _split_off_unnamed(samples)
     return Source(
         name=root.resolve().name or "data",

@@ -33,8 +33,9 @@ def find_source(data: str, data_root: str | None = None) -> Source:
 def _read_path(path: Path) -> Source:
     if path.is_dir():
         return read_folder(path)
-    if path.suffix.lower() == ".csv":
-        return read_csv(path)
-    if path.suffix.lower() == ".zip" or (path.is_file() and zipfile.is_zipfile(path)):
-        return read_archive(path)
+    if path.is_file():  # a pipe would be waited for
+        if path.suffix.lower() == ".csv":
+            return read_csv(path)
+        if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
+            return read_archive(path)
     raise DataError(f"{path} is neither a folder of images nor a .zip or .csv file.")

@@ -29,13 +29,17 @@ def read_csv(path: Path) -> Source:
             f"{len(missing)} of the {len(samples)} files that {path} names are missing: {shown}. "
             f"Paths are relative to {path.parent.absolute()}."
         )
+    samples = _with_notes(samples)
+    unsplit = sum(1 for sample in samples if sample.note)
+    if unsplit:
+        messages.append(f"Left out {unsplit} row(s) that have no split, as others do.")
     classes: dict[str, tuple[str, ...]] = {
         split: tuple(sorted({sample.label for sample in samples if sample.split == split}))
         for split in {sample.split for sample in samples}
     }
     return Source(
         name=path.stem,
-        samples=tuple(sorted(_with_notes(samples), key=lambda sample: sample.path)),
+        samples=tuple(sorted(samples, key=lambda sample: sample.path)),
         reader=FolderReader(str(path.parent.absolute())),
         classes=classes,
         messages=tuple(messages),
