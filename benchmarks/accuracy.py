@@ -62,7 +62,10 @@ EXPERIMENTS = {
         0.795,
     ),
     "fashion-9-mynet": Experiment(
-        "fashion-mnist", "--data-root {data} --model mynet --fraction 0.09 --val-fraction 0.01", 0.90
+        "fashion-mnist",
+        "--data-root {data} --model mynet --fraction 0.09 --val-fraction 0.01 --augment flip-crop "
+        "--weight-decay 0.05 --label-smoothing 0.1 --epochs 60",
+        0.90,
     ),
     "mnist-gray-cnn": Experiment(
         "mnist",
