@@ -164,3 +164,31 @@ def test_facts_that_lack_a_part_are_refused(run, missing):
     run.write_facts(facts)
     with pytest.raises(RunError, match=f"'{missing}' is missing"):
         run.facts()
+
+
+def test_runs_begun_at_the_same_time_take_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [Run.choose(None, "leaves") for _ in range(3)]
+    with runs[0].creating(), runs[1].creating(), runs[2].creating():
+        (runs[0].checkpoints / "last").write_text("")
+    assert [str(run.folder) for run in runs] == ["runs/leaves", "runs/leaves-2", "runs/leaves-3"]
+
+
+def test_a_failure_takes_nothing_from_a_run_begun_at_the_same_time(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = Run.choose(None, "leaves"), Run.choose(None, "leaves")
+    with second.creating():
+        second.write_facts({"data": {}, "network": {}, "training": {}})
+        with pytest.raises(ValueError, match="stop"), first.creating():
+            raise ValueError("stop")
+    assert second.facts_file.is_file()
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["leaves"]
+
+
+def test_two_runs_cannot_begin_in_one_folder(tmp_path):
+    first, second = Run.choose(tmp_path / "out", "x"), Run.choose(tmp_path / "out", "x")
+    with first.creating():
+        first.write_facts({"data": {}, "network": {}, "training": {}})
+        with pytest.raises(RunError, match="holds a run already"), second.creating():
+            pass
+    assert first.facts_file.is_file()

@@ -63,8 +63,28 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"cannot create the folder {folder}: {reason}. Choose another --out.") from error
+        raise _cannot_create(folder, error) from error
+
+
+def make_new_folder(folder: Path) -> bool:
+    """Make `folder` and those around it; return False where it is there: no two processes both get True.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _cannot_create(folder, error) from error
+    return True
+
+
+def _cannot_create(folder: Path, error: OSError) -> UserError:
+    reason = error.strerror or str(error)
+    return UserError(f"cannot create the folder {folder}: {reason}. Choose another --out.")
 
 
 def _replace(contents: Mapping[Path, bytes]) -> None:

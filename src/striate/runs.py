@@ -34,8 +34,10 @@ class Run:
         folder: where it lies.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike[str], *, numbered: bool = False) -> None:
+        """Name the run in `folder`; `numbered`: it moves on to `-2`, `-3`, ... where `folder` is taken."""
+        self._first = Path(folder) if numbered else None
+        self.folder = _free(Path(folder)) if numbered else Path(folder)
 
     # Creating and finding
 
@@ -48,12 +50,10 @@ class Run:
         Raises:
             RunError: `out` holds a run already, is a file, or cannot be written.
         """
-        run = cls(out if out is not None else _free(Path("runs") / _plain(name)))
+        run = cls(Path("runs") / _plain(name), numbered=True) if out is None else cls(out)
         taken = [path.name for path in (*run._files(), run.model, run.checkpoints) if os.path.exists(path)]
         if taken:
-            raise RunError(
-                f"{run.folder} holds a run already ({taken[0]}). Choose another --out, or --resume it."
-            )
+            raise run._taken(taken[0])
         _check_writable(run.folder)
         return run
 
@@ -76,9 +76,8 @@ class Run:
     @contextlib.contextmanager
     def creating(self) -> Iterator[None]:
         """Make the folder; an error that leaves no checkpoint behind takes away what was written."""
-        made = [folder for folder in (self.folder, *self.folder.parents) if not os.path.exists(folder)]
+        made = self._claim()
         try:
-            files.make_folder(self.checkpoints)
             yield
         except BaseException:
             if not os.path.isdir(self.checkpoints) or not any(self.checkpoints.iterdir()):
@@ -87,14 +86,35 @@ class Run:
         if not any(self.checkpoints.iterdir()):
             self.checkpoints.rmdir()  # an evaluation, or a training cut short in its first epoch
 
+    def _claim(self) -> list[Path]:
+        """Make the folders, though another process may be about to; return those that were not there.
+
+        Raises:
+            UserError: they cannot be made, or another run has begun in a folder that the user named.
+        """
+        made = [folder for folder in self.folder.parents if not os.path.exists(folder)]
+        try:
+            while self._first is not None and not files.make_new_folder(self.folder):
+                self.folder = _free(self._first)
+            if self._first is not None or not os.path.exists(self.folder):
+                made.insert(0, self.folder)
+            if not files.make_new_folder(self.checkpoints):
+                raise self._taken(self.checkpoints.name)
+        except BaseException:
+            _remove_empty(made)
+            raise
+        return made
+
+    def _taken(self, name: str) -> RunError:
+        return RunError(f"{self.folder} holds a run already ({name}). Choose another --out, or --resume it.")
+
     def _discard(self, made: Sequence[Path]) -> None:
         """Remove the files that a run writes, and the folders that were `made` for it."""
         for path in (self.checkpoints, self.tensorboard, self.figures, self.model):
             shutil.rmtree(path, ignore_errors=True)
         for path in filter(os.path.exists, self._files()):
             path.unlink()
-        for folder in filter(os.path.exists, made):
-            folder.rmdir()
+        _remove_empty(made)
 
     def _files(self) -> list[Path]:
         return [
@@ -311,6 +331,13 @@ def _unreadable(path: Path, reason: object) -> NoReturn:
 def _plain(name: str) -> str:
     """Return `name` with everything that is awkward in a folder's name replaced."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:80] or "run"
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove `folders`, the inner ones first, but for those in which something lies."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _free(folder: Path) -> Path:
