@@ -166,12 +166,12 @@ def test_ctrl_c_keeps_what_was_learned_and_can_be_resumed(stripes):
     assert_same_weights(weights(resumed), weights(whole))
 
 
-def test_ctrl_c_in_the_first_epoch_keeps_the_weights_as_they_stand(stripes):
+def test_ctrl_c_in_the_first_epoch_keeps_the_weights_as_they_stand_and_resumes_from_the_start(stripes):
     run = striate.train(stripes, listener=Interrupter(1), **FAST)
     assert run.facts()["training"]["stopped"] == "interrupted"
     assert run.report.is_file()
-    with pytest.raises(RunError, match="checkpoint"):
-        striate.train(resume=run.folder)
+    resumed = striate.train(resume=run.folder)
+    assert_same_weights(weights(resumed), weights(striate.train(stripes, **FAST)))
 
 
 def test_a_diverging_training_stops_and_leaves_nothing_if_nothing_was_learned(stripes, work):
@@ -189,6 +189,8 @@ def test_a_training_that_diverges_later_keeps_the_last_good_weights(stripes):
     assert str(run.model) in str(caught.value)
     assert str(caught.value).count("weights") == 1
     assert all(np.isfinite(array).all() for array in weights(run).values())
+    with pytest.raises(RunError, match="would diverge again"):
+        striate.train(resume="run")
 
 
 @pytest.mark.parametrize(

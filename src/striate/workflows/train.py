@@ -83,7 +83,7 @@ def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run
 
 
 def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener: Listener) -> Run:
-    """Go on from the last whole epoch of `run`."""
+    """Go on from the last whole epoch of `run`, or from its beginning if there is none."""
     from striate.architectures import load_spec
     from striate.training import CHECKPOINT_NAME, read_checkpoint
 
@@ -93,10 +93,9 @@ def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener
         )
     config = run.config()
     _check_same(run, config, settings)
-    checkpoint = read_checkpoint(run.checkpoints / CHECKPOINT_NAME)
-    ended = run.facts()["training"].get("stopped") in ("finished", "early")
-    if ended and run.report.is_file():  # without it, the disk was full or the process killed after training
-        raise RunError(f"{run.folder} is finished: {checkpoint.epoch} epochs were trained. Start a new run.")
+    _check_unfinished(run)
+    file = run.checkpoints / CHECKPOINT_NAME
+    checkpoint = read_checkpoint(file) if file.exists() else None  # cut short in its first epoch
     spec = load_spec(config.model, config.model_options)
     sets = _prepare(config, listener)
     if sets.fingerprint != run.facts()["data"]["fingerprint"]:
@@ -233,6 +232,17 @@ def _check_same(run: Run, config: TrainConfig, settings: dict[str, Any]) -> None
                 f"cannot resume {run.folder}: it was begun with {name.replace('_', '-')} {then}, not {now}. "
                 "Leave the option out, or start a new run."
             )
+
+
+def _check_unfinished(run: Run) -> None:
+    """Refuse to resume a run that has nothing left to do, or cannot go on."""
+    stopped = run.facts()["training"].get("stopped")
+    if stopped in ("finished", "early") and run.report.is_file():  # else it was cut short after training
+        raise RunError(f"{run.folder} is finished: it has its report. Start a new run.")
+    if stopped == "non-finite":
+        raise RunError(
+            f"{run.folder} diverged and would diverge again. Start a new run with a lower --lr."
+        )
 
 
 def _record_start(run: Run, training: _Training) -> None:
