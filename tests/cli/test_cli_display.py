@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
-from striate.cli.display import ConsoleListener
+from striate.cli import display
+from striate.cli.display import ConsoleListener, show_data, show_predictions
 from striate.training import EpochRecord, Progress
 
 RECORD = EpochRecord(2, 1e-3, 0.5, 0.812, 0.6, 0.79, True, 3.21, 1000.0)
@@ -56,3 +59,25 @@ def test_an_epoch_without_validation_shows_training_alone():
     record = EpochRecord(1, 1e-3, 0.5, 0.8, None, None, True, 3.0, 1000.0)
     ConsoleListener(Console(file=buffer, width=100), quiet=False).epoch(record, 10)
     assert buffer.getvalue().strip() == "epoch  1/10   train loss 0.5000 accuracy 80.0%   3.0 s"
+
+
+def test_predictions_and_counts_are_not_cut_in_a_pipe(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    name = "a folder/" + "long " * 40 + "name.png"
+    table = pd.DataFrame({"image": [name], "predicted": ["[b]cat"], "probability": ["0.5"]})
+    show_predictions(SimpleNamespace(table=table), None)
+    counts = pd.DataFrame({"class": [name], "train": [7], "quarantined": [1]})
+    show_data(SimpleNamespace(counts=counts, sizes=counts, figures=()))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split("  ")[:2] == [name, "[b]cat"]
+    assert sum(line.startswith(name) for line in lines) == 3
+    assert "quarantined" in lines[2]
+
+
+def test_a_narrow_terminal_breaks_names_and_cuts_none(monkeypatch):
+    buffer = io.StringIO()
+    monkeypatch.setattr(display, "_result_console", lambda: Console(file=buffer, width=30))
+    table = pd.DataFrame({"image": ["x" * 60], "predicted": ["cat"], "probability": ["0.5"]})
+    show_predictions(SimpleNamespace(table=table), None)
+    assert buffer.getvalue().count("x") == 60
+    assert "…" not in buffer.getvalue()

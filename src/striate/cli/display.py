@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from striate.workflows.predict import PredictionTable
 
 _REFRESH_SECONDS = 0.1
+_UNLIMITED = 100_000
 
 
 def console_listener(quiet: bool) -> ConsoleListener:
@@ -111,9 +113,23 @@ def _epoch_line(record: EpochRecord, epochs: int) -> str:
     return "   ".join(parts)
 
 
+def _result_console() -> Console:
+    """Return what prints to standard output; a file or a pipe is as wide as what is printed."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_UNLIMITED)
+
+
+def _table(columns: Iterable[str]) -> Table:
+    """Return a table that breaks texts that are too long, and cuts none."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
+    return table
+
+
 def show_run(run: Run) -> None:
     """Print the metrics of each split and where the report lies."""
-    console = Console(highlight=False)
+    console = _result_console()
     table = Table(box=None, pad_edge=False)
     for column in ("split", "images", "accuracy", "95 % interval", "macro F1", "log loss"):
         table.add_column(column, justify="left" if column == "split" else "right")
@@ -136,11 +152,11 @@ def _metric_cells(metrics: dict[str, Any]) -> list[str]:
 
 def show_predictions(result: PredictionTable, out: Path | None) -> None:
     """Print the predictions, or where they were written."""
-    console = Console(highlight=False)
+    console = _result_console()
     if out is not None:
         console.print(f"{len(result.table)} images: {out}", soft_wrap=True, markup=False)
         return
-    table = Table("image", "predicted", "probability", box=None, pad_edge=False)
+    table = _table(("image", "predicted", "probability"))
     for image, predicted, probability in result.table[["image", "predicted", "probability"]].itertuples(
         index=False
     ):
@@ -150,9 +166,9 @@ def show_predictions(result: PredictionTable, out: Path | None) -> None:
 
 def show_data(description: DataDescription) -> None:
     """Print counts and sizes, and where the figures lie."""
-    console = Console(highlight=False)
+    console = _result_console()
     for frame in (description.counts, description.sizes):
-        table = Table(*map(escape, map(str, frame.columns)), box=None, pad_edge=False)
+        table = _table(map(str, frame.columns))
         for row in frame.itertuples(index=False):
             table.add_row(*(escape(str(cell)) for cell in row))
         console.print(table)
