@@ -35,7 +35,15 @@ def test_a_run_is_never_measured_on_what_it_was_trained_on(run, stripes, part):
     evaluated = striate.evaluate(getattr(run, part), stripes, out="again")
     assert evaluated.metrics()["test"] == run.metrics()["test"]
     assert set(evaluated.predictions("test").images) == set(run.predictions("test").images)
-    assert any("trained on other images" in message for message in evaluated.facts()["data"]["messages"])
+    assert any("test images of that run" in message for message in evaluated.facts()["data"]["messages"])
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_other_splits_of_a_run_are_measured_on_request(run, stripes, split):
+    evaluated = striate.evaluate(run.folder, stripes, split=split, out="again")
+    samples = run.samples()
+    assert evaluated.splits() == [split]
+    assert set(evaluated.predictions(split).images) == set(samples["path"][samples["split"] == split])
 
 
 def test_labels_follow_class_names_and_not_positions(run, write_stripes, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,6 +73,7 @@ def prepare_for(
     class_names: Sequence[str],
     *,
     split: str | None = None,
+    only: Collection[str] | None = None,
     data_root: str | None = None,
     classes: Sequence[str] | None = None,
     progress: Progress | None = None,
@@ -85,6 +86,7 @@ def prepare_for(
         class_names: the network's; images of other classes are left out, with a message.
         split: which split; None: the test split if there is one, else all images. A validation split
             serves as the test where there is no other.
+        only: paths of the images to take, as in `samples.csv`, whatever their split; None: no such limit.
         data_root: where named data sets are.
         classes: only these.
         progress: called as `progress(stage, done, total)`.
@@ -93,8 +95,9 @@ def prepare_for(
         DataError: there are no such images, or none of a class that the network knows.
     """
     source = choose_classes(find_source(data, data_root), classes)
-    chosen, messages = _choose_split(source, split)
-    source = _keep(source, [row for row, item in enumerate(source.samples) if _belongs(item.split, chosen)])
+    chosen, messages = _choose_split(source, split) if only is None else ("", [])
+    rows = [row for row, item in enumerate(source.samples) if _belongs(item.split, chosen)]
+    source = _keep(source, [row for row in rows if only is None or source.samples[row].path in only])
     labels = labels_to_numbers((sample.label for sample in source.samples), class_names)
     strange = Counter(sample.label for sample, label in zip(source.samples, labels, strict=True) if label < 0)
     if strange:

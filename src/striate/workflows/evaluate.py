@@ -64,15 +64,19 @@ def evaluate(
 
     classifier = load(Path(model), device)
     run = Run.choose(out, f"{Path(data).stem}-{classifier.record.name}")
+    only = _recorded_images(Path(model), os.fspath(data), split or "test")
     found = prepare_for(
         os.fspath(data),
         classifier.preprocess,
         classifier.class_names,
         split=split,
+        only=only,
         data_root=None if data_root is None else os.fspath(data_root),
         progress=listener.stage,
     )
-    found = _held_out(found, Path(model), os.fspath(data), split or "test")
+    if only is not None:
+        message = f"The model was trained on {data}; measured are the {split or 'test'} images of that run."
+        found = replace(found, messages=(*found.messages, message))
     for message in found.messages:
         listener.message(message)
     with run.creating():
@@ -82,29 +86,23 @@ def evaluate(
     return run
 
 
-def _held_out(found: LabelledImages, model: Path, data: str, split: str) -> LabelledImages:
-    """Keep images that the model was trained on out of an evaluation of another split.
+def _recorded_images(model: Path, data: str, split: str) -> set[str] | None:
+    """Return the images of `split` in the run that made `model`, if `data` is what it was trained on.
 
-    The run that the model lies in tells which they are, where `data` is what it was trained on.
+    So a model is never measured on what it was trained on as if that were new. None: other data, or no run.
     """
     trained = Run(bundle.find(model).parent)
     if not trained.config_file.is_file() or not trained.samples_file.is_file():
-        return found
+        return None
     if config.located(trained.config().data) != config.located(data):
-        return found
+        return None
     samples = trained.samples()
-    members = set(samples["path"][samples["split"] == split])
-    places = [place for place, path in enumerate(found.images.paths) if path in members]
-    if len(places) == len(found.images):
-        return found
-    if not places:
+    images = set(samples["path"][samples["split"] == split])
+    if not images:
         raise UserError(
-            f"{trained.folder} kept no {split} images of {data}; name another --split, or other data."
+            f"{trained.folder} has no {split} images of {data}; name another --split, or other data."
         )
-    message = (
-        f"The model was trained on other images of {data}; measured are its {len(places)} {split} images."
-    )
-    return replace(found, images=found.images.select(places), messages=(*found.messages, message))
+    return images
 
 
 def _again(run: Run) -> Run:

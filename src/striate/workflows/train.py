@@ -240,9 +240,7 @@ def _check_unfinished(run: Run) -> None:
     if stopped in ("finished", "early") and run.report.is_file():  # else it was cut short after training
         raise RunError(f"{run.folder} is finished: it has its report. Start a new run.")
     if stopped == "non-finite":
-        raise RunError(
-            f"{run.folder} diverged and would diverge again. Start a new run with a lower --lr."
-        )
+        raise RunError(f"{run.folder} diverged and would diverge again. Start a new run with a lower --lr.")
 
 
 def _record_start(run: Run, training: _Training) -> None:
