@@ -26,6 +26,7 @@ def make(**settings):
         ({"weight_decay": float("inf")}, "weight-decay: expected a finite number"),
         ({"model_options": {"dropout": float("nan")}}, "model-options: expected a finite number"),
         ({"mixup": 0.2, "cutmix": 1.0}, "mixup and cutmix exclude each other"),
+        ({"nesterov": True}, "nesterov is a form of sgd's momentum"),
         ({"permute_pixels": 0, "augment": "photo"}, "permute-pixels leaves no picture"),
         ({"goal": 75}, "goal is 75: expected a number less than or equal to 1"),
     ],
@@ -38,7 +39,7 @@ def test_a_wrong_setting_is_named_with_what_was_expected(settings, text):
 
 
 def test_texts_of_the_command_line_become_numbers():
-    made = make(lr="0.01", epochs="3", nesterov="true", classes=["4", "9"])
+    made = make(lr="0.01", epochs="3", optimizer="sgd", nesterov="true", classes=["4", "9"])
     assert (made.lr, made.epochs, made.nesterov, made.classes) == (0.01, 3, True, ("4", "9"))
 
 

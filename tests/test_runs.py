@@ -55,6 +55,11 @@ def test_out_is_taken_as_it_is_but_never_over_a_run(tmp_path):
         Run.choose(tmp_path / "out", "x")
 
 
+def test_an_empty_out_is_refused():
+    with pytest.raises(RunError, match="--out is empty"):
+        Run.choose("", "x")
+
+
 def test_out_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):

@@ -116,6 +116,12 @@ class TrainConfig(DataConfig):
         return self
 
     @model_validator(mode="after")
+    def _nesterov_with_sgd(self) -> Self:
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise ValueError("nesterov is a form of sgd's momentum; choose --optimizer sgd, or leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _permuted_as_they_are(self) -> Self:
         if self.permute_pixels is not None and self.augment != "none":
             raise ValueError(

@@ -50,6 +50,8 @@ class Run:
         Raises:
             RunError: `out` holds a run already, is a file, or cannot be written.
         """
+        if out is not None and not os.fspath(out):
+            raise RunError("--out is empty: expected the folder to write.")
         run = cls(Path("runs") / _plain(name), numbered=True) if out is None else cls(out)
         taken = [path.name for path in (*run._files(), run.model, run.checkpoints) if os.path.exists(path)]
         if taken:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 
-from striate import cli
+from striate import __version__, cli
 
 
 class Outcome(NamedTuple):
@@ -65,6 +65,11 @@ def test_help_lists_the_commands(striate):
     assert outcome.status == 0
     for command in ("train", "evaluate", "predict", "summary", "data"):
         assert command in outcome.out
+
+
+def test_version_is_that_of_the_package(striate):
+    outcome = striate("--version")
+    assert (outcome.status, outcome.out) == (0, f"striate {__version__}\n")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["summary", "mynet"]])

@@ -105,3 +105,8 @@ def test_files_that_do_not_decode_are_quarantined(table, tmp_path):
     sets = prepare(DataConfig(data=str(table(lines("a", "b", "a", "b", "a", "b", "a", "b")))))
     assert sets.quarantine["path"].tolist() == ["x/000.png"]
     assert sets.quarantine["label"].tolist() == ["a"]
+
+
+def test_spaces_around_labels_are_no_part_of_them(table):
+    path = table(lines(" a", "b ", "a", "b").replace("image,label", "image, label"))
+    assert {sample.label for sample in read_csv(path).samples} == {"a", "b"}

@@ -10,6 +10,7 @@ import typer
 from striate.cli import display
 from striate.cli.settings import with_settings
 from striate.config import DataConfig, TrainConfig
+from striate.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,8 +26,19 @@ Out = Annotated[Path | None, typer.Option(help="Folder to write.", metavar="DIR"
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result and warnings.")]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"striate {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def striate() -> None:
+def striate(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
     """See how a convolutional image classifier works, train one, trust one."""
 
 

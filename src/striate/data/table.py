@@ -72,9 +72,9 @@ def _columns(header: list[str], path: Path) -> dict[str, int]:
 def _sample(row: list[str], columns: dict[str, int], where: str) -> Sample:
     if len(row) <= max(columns.values()):
         raise DataError(f"{where} has {len(row)} values; expected {EXPECTED}, as in the first line.")
-    image, label = row[columns["image"]], row[columns["label"]]
+    image, label = row[columns["image"]], row[columns["label"]].strip()
     split = row[columns["split"]].strip() if "split" in columns else ""
-    if not image.strip() or not label.strip():
+    if not image.strip() or not label:
         raise DataError(f"{where} has no {'image' if not image.strip() else 'label'}.")
     if split and split_of(split) is None:
         raise DataError(f"{where} has the split {split!r}; expected one of {', '.join(SPLIT_NAMES)}.")
