@@ -76,7 +76,7 @@ EXPERIMENTS = {
     "mnist-49-two-digit": Experiment(
         "mnist",
         "--data-root {data} --model two-digit --classes 4,9 --val-fraction 0.5 --best-by val_loss "
-        f"{ADAM} --schedule constant --batch-size 64 --epochs 20",
+        "--optimizer sgd --lr 0.05 --weight-decay 3e-4 --batch-size 16 --schedule one-cycle --epochs 30",
         0.987,
     ),
 }
