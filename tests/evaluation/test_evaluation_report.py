@@ -369,7 +369,8 @@ def test_commands_of_the_report_survive_the_shell(run) -> None:
 
 
 def test_commands_of_an_evaluation_name_the_model_that_was_measured(run) -> None:
-    run.write_facts({"model": "/elsewhere/model", "data": {"name": "leaves", "evaluated_on": "photos"}})
+    data = {"name": "leaves", "evaluated_on": "photos"}
+    run.write_facts({"model": "/elsewhere/model", "data": data, "network": {}, "training": {}})
     context = context_from_run(run)
     texts = [command.text for command in context.commands if "config" not in command.text]
     assert all("/elsewhere/model" in text for text in texts)
