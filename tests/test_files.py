@@ -1,6 +1,7 @@
 import os
 import resource
 import stat
+from contextlib import contextmanager
 
 import pytest
 
@@ -8,13 +9,19 @@ from striate import files
 from striate.errors import UserError
 
 
-@pytest.fixture
+@contextmanager
 def small_disk():
-    """Files may grow to 4096 bytes only, as on a disk that is nearly full."""
+    """Files may grow to 4096 bytes only, as on a disk that is nearly full.
+
+    A context and not a fixture: pytest prints between a test and the end of its fixtures,
+    and where that goes to a file, the limit would end pytest itself.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_write_bytes_replaces_the_file_and_leaves_nothing_else(tmp_path):
@@ -25,19 +32,19 @@ def test_write_bytes_replaces_the_file_and_leaves_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["weights.bin"]
 
 
-def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path, small_disk):
+def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path):
     path = tmp_path / "weights.bin"
     path.write_bytes(b"old")
-    with pytest.raises(UserError, match=r"cannot write .*weights\.bin: File too large"):
+    with small_disk(), pytest.raises(UserError, match=r"cannot write .*weights\.bin: File too large"):
         files.write_bytes(path, bytes(10_000))
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["weights.bin"]
 
 
-def test_files_that_belong_together_are_all_written_or_none(tmp_path, small_disk):
+def test_files_that_belong_together_are_all_written_or_none(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     first.write_bytes(b"old")
-    with pytest.raises(UserError, match="cannot write"):
+    with small_disk(), pytest.raises(UserError, match="cannot write"):
         files.write_several({first: b"new", second: bytes(10_000)})
     assert first.read_bytes() == b"old"
     assert not second.exists()
