@@ -1,0 +1,1 @@
+"""The glass-box engine: a convolutional network in plain array code, every forward beside its backward."""
