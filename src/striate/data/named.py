@@ -60,22 +60,27 @@ def read_named(name: str, data_root: str | None = None) -> Source:
     Raises:
         DataError: it is not there and cannot be downloaded, or is damaged.
     """
-    return _READERS[name](_root(data_root))
+    return _READERS[name](root_of(data_root))
 
 
-def _root(data_root: str | None) -> Path:
+def root_of(data_root: str | None) -> Path:
+    """Return the folder in which named data sets lie: `data_root`, `$STRIATE_DATA_ROOT`, or in the cache."""
     chosen = data_root or os.environ.get("STRIATE_DATA_ROOT")
     return Path(chosen).expanduser() if chosen else cache_folder() / "datasets"
 
 
 def _read_digits(root: Path) -> Source:
-    """scikit-learn's 1,797 handwritten digits, 8x8, values 0..16 scaled to 0..255."""
+    """scikit-learn's 1,797 handwritten digits."""
+    images, labels = digits()
+    return _source("digits", {"": (images, [str(label) for label in labels])})
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return scikit-learn's digits and labels: uint8 (1797, 1, 8, 8), values 0..16 scaled to 0..255."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
-    images = np.rint(found.images * (255 / 16)).astype(np.uint8)
-    labels = [str(label) for label in found.target]
-    return _source("digits", {"": (images[:, None], labels)})
+    return np.rint(found.images * (255 / 16)).astype(np.uint8)[:, None], found.target
 
 
 def _read_mnist(root: Path) -> Source:
