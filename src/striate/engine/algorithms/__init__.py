@@ -1,0 +1,6 @@
+"""Ways to compute the same convolution, side by side; each module teaches one, and for which shapes."""
+
+from striate.engine.algorithms.choice import ALGORITHMS, Algorithm, choose
+from striate.engine.algorithms.geometry import Geometry, Padding, describe
+
+__all__ = ["ALGORITHMS", "Algorithm", "Geometry", "Padding", "choose", "describe"]

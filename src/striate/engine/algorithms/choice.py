@@ -1,0 +1,65 @@
+"""Which algorithm computes a convolution."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Protocol
+
+from striate.engine.algorithms import im2col, loops, shifted
+from striate.engine.algorithms.geometry import Geometry
+from striate.engine.backend import Array, is_numpy
+
+Gradients = tuple[Array | None, Array | None, Array | None]
+
+
+class Algorithm(Protocol):
+    """What each module of this package has."""
+
+    TOLERANCE: dict[str, float]
+    """Largest difference from `loops` by dtype, relative to the largest value."""
+
+    def refusal(self, geometry: Geometry) -> str | None:
+        """Return why the algorithm does not serve `geometry`, or None."""
+
+    def forward(self, x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
+        """Return the output (N, O, H', W')."""
+
+    def backward(
+        self, grad_output: Array, x: Array, weight: Array, geometry: Geometry, needs: tuple[str, ...]
+    ) -> Gradients:
+        """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
+
+
+ALGORITHMS: dict[str, Algorithm] = {
+    "loops": loops,
+    "im2col": im2col,
+    "shifted": shifted,
+}
+"""Every algorithm by its name."""
+
+
+def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
+    """Return the algorithm called `name`; `"auto"` decides by shape and array library, never by a timed race.
+
+    Raises:
+        ValueError: no such algorithm, or it does not serve this shape or library.
+    """
+    if name == "auto":
+        name = automatic(geometry) if is_numpy(*arrays) else "shifted"
+    if name not in ALGORITHMS:
+        near = difflib.get_close_matches(name, ALGORITHMS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"algorithm: expected 'auto' or one of {', '.join(ALGORITHMS)}, got {name!r}{hint}")
+    if name != "shifted" and not is_numpy(*arrays):
+        raise ValueError(
+            f"algorithm: expected 'auto' or 'shifted' for arrays that are not NumPy's, got {name!r}"
+        )
+    reason = ALGORITHMS[name].refusal(geometry)
+    if reason is not None:
+        raise ValueError(f"algorithm: {name!r} does not serve this convolution: {reason}; use 'auto'")
+    return ALGORITHMS[name]
+
+
+def automatic(geometry: Geometry) -> str:
+    """Return the name of the algorithm that was measured to be the fastest for such shapes."""
+    return "im2col"
