@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from striate.evaluation import gallery, wording
 from striate.runs import Run
 from striate.schemas import SPLITS
 
@@ -40,6 +41,8 @@ class ReportContext:
         config: the settings.
         history: `schemas.HISTORY_COLUMNS`; None where nothing was trained.
         goal: accuracy to draw into the curves.
+        total: the weighted total of an evaluation on several sets (`evaluation.sets`); None elsewhere.
+        gallery: the images of `split` to show (`gallery.choose`); None: no images.
         messages: named messages about the data and the run.
         quarantined: number of images that could not be used.
         environment: versions and hardware; may be nested.
@@ -57,6 +60,8 @@ class ReportContext:
     config: Mapping[str, Any] = field(default_factory=dict)
     history: pd.DataFrame | None = None
     goal: float | None = None
+    total: Mapping[str, Any] | None = None
+    gallery: Mapping[str, Any] | None = None
     messages: Sequence[str] = ()
     quarantined: int = 0
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -66,13 +71,30 @@ class ReportContext:
     @property
     def split(self) -> str:
         """What the sentence is about."""
-        for split in ("test", "val"):
-            if split in self.metrics:
-                return split
-        return next(iter(self.metrics))
+        return shown_split(self.metrics)
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a reader must know to judge the result, the weightiest first."""
+        kind = "" if self.evaluated_on else self.split
+        remarks = wording.remarks(kind, self.metrics[self.split])
+        if message := self.training.get("message"):
+            remarks.append(str(message))
+        if self.quarantined:
+            count = wording.counted(self.quarantined, "image")
+            remarks.append(f"{count} could not be used: see quarantine.csv.")
+        missing = "" if self.gallery is None else gallery.missing_note(self.gallery)
+        return [*remarks, *self.messages, *([missing] if missing else [])]
 
 
-def context_from_run(run: Run, *, messages: Sequence[str] = ()) -> ReportContext:
+def shown_split(metrics: Mapping[str, Any]) -> str:
+    """Return the split that a report is about: `test`, else `val`, else the first."""
+    return next((split for split in ("test", "val") if split in metrics), next(iter(metrics)))
+
+
+def context_from_run(
+    run: Run, *, messages: Sequence[str] = (), thumbnails: gallery.Thumbnails | None = None
+) -> ReportContext:
     """Return what the report of `run` shows, from the files that lie there; what is absent is left out.
 
     Of `run.facts()` it takes, where given: `data` (`name`, `evaluated_on`, `messages`), `network`
@@ -82,6 +104,7 @@ def context_from_run(run: Run, *, messages: Sequence[str] = ()) -> ReportContext
     Args:
         run: a run folder with `run.json` and `metrics.json` at least.
         messages: further remarks, shown after those of the run.
+        thumbnails: gives small pictures of the images of `shown_split`; None: they are shown by name alone.
 
     Raises:
         RunError: a file is damaged.
@@ -90,6 +113,7 @@ def context_from_run(run: Run, *, messages: Sequence[str] = ()) -> ReportContext
     data = facts.get("data", {})
     names = [row["name"] for row in next(iter(metrics.values()))["per_class"]]
     settings = run.config() if run.config_file.is_file() else None
+    split = shown_split(metrics)
     return ReportContext(
         title=run.folder.resolve().name,
         metrics=metrics,
@@ -101,12 +125,20 @@ def context_from_run(run: Run, *, messages: Sequence[str] = ()) -> ReportContext
         config=settings.model_dump(mode="json") if settings else {},
         history=run.history() if run.history_file.is_file() else None,
         goal=settings.goal if settings else None,
+        gallery=_gallery(run, split, thumbnails),
         messages=(*data.get("messages", ()), *messages),
         quarantined=len(run.quarantine()) if run.quarantine_file.is_file() else 0,
         environment=run.environment() if run.environment_file.is_file() else {},
         commands=_commands(run, str(facts.get("model", run.model))),
         files=_files(run),
     )
+
+
+def _gallery(run: Run, split: str, thumbnails: gallery.Thumbnails | None) -> dict[str, Any] | None:
+    """Choose the images of `split` to show, where its predictions lie in the run."""
+    if not run.predictions_file(split).is_file():
+        return None
+    return gallery.choose(run.predictions(split), thumbnails, split=split)
 
 
 def _counts(samples: pd.DataFrame, names: Sequence[str]) -> dict[str, list[int]]:
