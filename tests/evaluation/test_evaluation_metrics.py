@@ -132,7 +132,7 @@ def test_entry_survives_json(make_predictions, classes) -> None:
 def test_chunks_do_not_change_the_numbers(make_predictions, monkeypatch) -> None:
     predictions = make_predictions(5, 101)
     whole = compute_metrics(predictions)
-    monkeypatch.setattr("striate.evaluation.metrics._CHUNK_NUMBERS", 17)
+    monkeypatch.setattr("striate.evaluation.labelled._CHUNK_NUMBERS", 17)
     pieces = compute_metrics(predictions)
     assert pieces.pop("log_loss")["value"] == pytest.approx(whole.pop("log_loss")["value"], rel=TOLERANCE)
     assert pieces == whole

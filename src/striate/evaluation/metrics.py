@@ -2,56 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from striate.errors import DataError
+from striate.evaluation import bootstrap, calibration, ranking, thresholds
+from striate.evaluation.counts import average_scores, class_rows, class_scores
 from striate.evaluation.intervals import wilson
+from striate.evaluation.labelled import Scores, chunks, labelled, scores
+from striate.evaluation.means import mean_scores
+from striate.evaluation.pairs import confused_pairs
 from striate.schemas import Predictions
 
+__all__ = ["DENSE_CLASSES", "FORMAT", "LEVEL", "chunks", "compute_metrics", "confusion_matrix"]
+
+FORMAT = 2
+"""Version of the entry; entries without `format` come from before there were versions."""
 LEVEL = 0.95
 """Level of every interval in `metrics.json`."""
 DENSE_CLASSES = 100
 """With more classes, the confusion matrix is stored as its non-zero cells."""
-_CHUNK_NUMBERS = 4_000_000  # logits treated at once, so that 1,000 classes need no gigabytes
+TOP = (2, 3, 5)
 
 
-def compute_metrics(predictions: Predictions) -> dict[str, Any]:
+def compute_metrics(
+    predictions: Predictions, *, resamples: int = bootstrap.RESAMPLES, seed: int = bootstrap.SEED
+) -> dict[str, Any]:
     """Return the metrics of the labelled images, ready for JSON (see `docs/metrics.md`).
 
-    Precision, recall and F1 equal scikit-learn's `precision_recall_fscore_support` with
-    `labels` = the classes that have at least one image here, and `zero_division=0`.
+    What scikit-learn computes too equals it: precision, recall and F1 its
+    `precision_recall_fscore_support` with `labels` = the classes that have at least one image here, and
+    `zero_division=0`.
+
+    Args:
+        predictions: of any split; images without a known label do not count.
+        resamples: how often the bootstrap draws test images; fewer where they are more than 100,000.
+        seed: of these draws; the same predictions and seed give the same entry.
 
     Raises:
         DataError: shapes that do not fit one another, logits that are not finite, labels out of range, or
             no labelled image at all.
     """
-    _check(predictions)
-    labelled = _labelled(predictions)
-    confusion = _confusion(labelled)
-    names = predictions.class_names
-    samples, correct = len(labelled.labels), int(np.trace(confusion))
-    per_class = _per_class(confusion, names)
-    entry = {
+    known = labelled(predictions)
+    names = known.class_names
+    each = scores(known)
+    confusion = _confusion(each, len(names))
+    samples, correct = len(each.labels), int(np.trace(confusion))
+    columns = np.column_stack([each.log_loss, each.brier, calibration.gaps(each)])
+    draws = bootstrap.draw(each, len(names), columns, resamples=resamples, seed=seed)
+    areas = ranking.entries(ranking.one_against_rest(known, each), len(names), LEVEL)
+    per_class = class_scores(confusion, draws, LEVEL)
+    averages = average_scores(per_class, draws, LEVEL)
+    rows = class_rows(names, confusion, per_class, areas["per_class"], LEVEL)
+    return {
+        "format": FORMAT,
         "samples": samples,
         "unlabelled": len(predictions.labels) - samples,
         "correct": correct,
         "level": LEVEL,
         "accuracy": _share(correct, samples),
-        "log_loss": {"value": _log_loss(labelled)},
+        "balanced_accuracy": dict(averages["recall"]["macro"]),
+        "top_k": _top(each, len(names)),
+        **averages,
+        "roc_auc": areas["roc_auc"],
+        "average_precision": areas["average_precision"],
+        **mean_scores(each, draws, len(names), LEVEL),
+        "most_frequent": _most_frequent(rows, samples),
+        "absent_classes": [row["name"] for row in rows if row["samples"] == 0],
+        "per_class": rows,
+        "confused_pairs": confused_pairs(confusion, names),
+        **_stored_confusion(confusion),
+        **({"operating_points": thresholds.operating_points(known)} if len(names) == 2 else {}),
+        "bootstrap": {"resamples": len(draws), "seed": seed, "method": bootstrap.METHOD},
     }
-    if len(names) == 2:
-        entry["squared_error"] = {"value": _squared_error(labelled)}
-    for metric in ("precision", "recall", "f1"):
-        entry[metric] = _averages(per_class, metric)
-    entry["most_frequent"] = _most_frequent(per_class, samples)
-    entry["absent_classes"] = [row["name"] for row in per_class if row["samples"] == 0]
-    entry["per_class"] = per_class
-    entry.update(_stored_confusion(confusion))
-    return entry
 
 
 def confusion_matrix(entry: Mapping[str, Any]) -> np.ndarray:
@@ -64,74 +88,9 @@ def confusion_matrix(entry: Mapping[str, Any]) -> np.ndarray:
     return confusion
 
 
-def chunks(predictions: Predictions) -> Iterator[Predictions]:
-    """Yield `predictions` in pieces whose probabilities fit comfortably into memory."""
-    rows = max(1, _CHUNK_NUMBERS // max(1, len(predictions.class_names)))
-    for start in range(0, len(predictions.labels), rows):
-        part = slice(start, start + rows)
-        yield replace(
-            predictions,
-            images=predictions.images[part],
-            labels=predictions.labels[part],
-            logits=predictions.logits[part],
-        )
-
-
-def _check(predictions: Predictions) -> None:
-    images, labels, logits = len(predictions.images), predictions.labels, predictions.logits
-    classes = len(predictions.class_names)
-    if classes < 2:
-        raise DataError(f"predictions for {classes} class: telling classes apart takes at least 2.")
-    if logits.shape != (images, classes):
-        raise DataError(
-            f"logits have the shape {logits.shape}; with {images} images and {classes} classes expected "
-            f"{(images, classes)}. The files belong to different predictions: evaluate the model anew."
-        )
-    if labels.shape != (images,) or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(
-            f"labels are {labels.dtype} of shape {labels.shape}; expected a whole number for each of "
-            f"{images} images. Evaluate the model anew."
-        )
-    if images and (labels.min() < -1 or labels.max() >= classes):
-        raise DataError(
-            f"labels run from {labels.min()} to {labels.max()}; with {classes} classes expected -1 (unknown) "
-            f"to {classes - 1}. Evaluate the model anew."
-        )
-    for part in chunks(predictions):
-        _check_finite(part)
-
-
-def _check_finite(predictions: Predictions) -> None:
-    finite = np.isfinite(predictions.logits).all(axis=1)
-    if not finite.all():
-        bad = predictions.images[int(np.argmin(finite))]
-        raise DataError(
-            f"the logits of {bad!r} hold NaN or infinity: the network's weights or its input went wrong. "
-            "Train again, with a smaller learning rate."
-        )
-
-
-def _labelled(predictions: Predictions) -> Predictions:
-    known = predictions.labels >= 0
-    if not known.any():
-        raise DataError(
-            f"none of the {len(known)} images has a known label, so there is nothing to measure. "
-            "Put images into folders named after their classes."
-        )
-    if known.all():
-        return predictions
-    return Predictions(
-        tuple(image for image, keep in zip(predictions.images, known, strict=True) if keep),
-        predictions.labels[known],
-        predictions.logits[known],
-        predictions.class_names,
-    )
-
-
-def _confusion(labelled: Predictions) -> np.ndarray:
+def _confusion(each: Scores, classes: int) -> np.ndarray:
     """int64 (K, K): rows true, columns predicted."""
-    classes = len(labelled.class_names)
-    cells = labelled.labels.astype(np.int64) * classes + labelled.predicted
+    cells = each.labels * classes + each.predicted
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
@@ -140,57 +99,16 @@ def _share(successes: int, n: int) -> dict[str, float]:
     return {"value": successes / n if n else 0.0, "low": low, "high": high}
 
 
-def _per_class(confusion: np.ndarray, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    hits, samples, predicted = np.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
-    columns = zip(names, samples.tolist(), predicted.tolist(), hits.tolist(), strict=True)
-    return [_class_row(*row) for row in columns]
+def _top(each: Scores, classes: int) -> dict[str, dict[str, float]]:
+    """Map k to the share of images whose true class is among the k most probable ones."""
+    n = len(each.rank)
+    return {str(k): _share(int(np.count_nonzero(each.rank < k)), n) for k in TOP if k < classes}
 
 
-def _class_row(name: str, samples: int, predicted: int, correct: int) -> dict[str, Any]:
-    """A class's metrics; one whose denominator is zero stands at 0 and is named in `undefined`."""
-    denominators = {"precision": predicted, "recall": samples, "f1": samples + predicted}
-    return {
-        "name": name,
-        "samples": samples,
-        "predicted": predicted,
-        "correct": correct,
-        "precision": _share(correct, predicted),
-        "recall": _share(correct, samples),
-        "f1": {"value": 2 * correct / (samples + predicted) if samples + predicted else 0.0},
-        "undefined": [metric for metric, denominator in denominators.items() if denominator == 0],
-    }
-
-
-def _averages(per_class: list[dict[str, Any]], metric: str) -> dict[str, dict[str, float]]:
-    """Mean over the classes that have images: plain (macro), and weighted by their number of images."""
-    present = [row for row in per_class if row["samples"]]
-    values = np.array([row[metric]["value"] for row in present])
-    samples = np.array([row["samples"] for row in present])
-    weighted = float(np.sum(values * samples) / samples.sum())
-    return {"macro": {"value": float(values.mean())}, "weighted": {"value": weighted}}
-
-
-def _most_frequent(per_class: list[dict[str, Any]], samples: int) -> dict[str, Any]:
+def _most_frequent(rows: list[dict[str, Any]], samples: int) -> dict[str, Any]:
     """What naming the most frequent class every time would reach: the least that a classifier should beat."""
-    row = max(per_class, key=lambda row: int(row["samples"]))
+    row = max(rows, key=lambda row: int(row["samples"]))
     return {"name": row["name"], "value": row["samples"] / samples}
-
-
-def _log_loss(labelled: Predictions) -> float:
-    """Mean of `-log p(true class)`, natural logarithm, from the logits: exact where p underflows."""
-    total = 0.0
-    for part in chunks(labelled):
-        logits = part.logits.astype(np.float64)
-        logits -= logits.max(axis=1, keepdims=True)
-        of_label = logits[np.arange(len(logits)), part.labels]
-        total += float(np.sum(np.log(np.exp(logits).sum(axis=1)) - of_label))
-    return total / len(labelled.labels)
-
-
-def _squared_error(labelled: Predictions) -> float:
-    """Mean of `(p - y)²`, p the probability of the second class and y 1 where it is the true one."""
-    error = labelled.probabilities[:, 1] - labelled.labels
-    return float(np.mean(error**2))
 
 
 def _stored_confusion(confusion: np.ndarray) -> dict[str, Any]:

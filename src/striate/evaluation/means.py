@@ -1,0 +1,77 @@
+"""Log loss, Brier score and calibration: means over images, with intervals."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from striate.evaluation.bootstrap import Resamples, percentiles
+from striate.evaluation.calibration import expected_error, gaps, reliability
+from striate.evaluation.labelled import Scores
+
+
+def mean_scores(scores: Scores, draws: Resamples, classes: int, level: float) -> dict[str, Any]:
+    """Return `log_loss`, `brier`, `calibration` and, for two classes, `squared_error` of `metrics.json`.
+
+    Args:
+        scores: of n labelled images.
+        draws: their resamples, with the sums of log loss, Brier score and `calibration.gaps`.
+        classes: K.
+        level: of the intervals.
+    """
+    n = len(scores.labels)
+    found: dict[str, Any] = {
+        "log_loss": _mean(scores.log_loss, draws.sums[:, 0], scores, level, None),
+        "brier": _mean(scores.brier, draws.sums[:, 1], scores, level, 2.0),
+    }
+    if classes == 2:  # both classes are off by the same p - y
+        found["squared_error"] = {name: value / 2 for name, value in found["brier"].items()}
+    each = gaps(scores)
+    error = float(expected_error(each.sum(axis=0), n))
+    drawn = expected_error(draws.sums[:, 2:], n)
+    alone = _deviation_of_singles(each.sum(axis=1), scores, level)
+    found["calibration"] = {
+        "ece": _interval(error, drawn, alone, level, 1.0, certain=n > 1),
+        "bins": reliability(scores, level),
+    }
+    return found
+
+
+def _mean(
+    values: np.ndarray, sums: np.ndarray, scores: Scores, level: float, most: float | None
+) -> dict[str, float | None]:
+    n = len(values)
+    alone = _deviation_of_singles(values, scores, level)
+    return _interval(float(values.mean()), sums / n, alone, level, most, certain=n > 1)
+
+
+def _interval(
+    value: float, drawn: np.ndarray, alone: float, level: float, most: float | None, *, certain: bool
+) -> dict[str, float | None]:
+    """The percentile interval and, added by squares, what classes of one image contribute.
+
+    A single image (not `certain`) tells nothing of others: the interval is all that is possible, and open
+    (None) where nothing bounds it.
+    """
+    if not certain:
+        return {"value": value, "low": 0.0, "high": most}
+    low, high = percentiles(drawn, level)
+    low = value - np.hypot(max(0.0, value - low), alone)
+    high = value + np.hypot(max(0.0, high - value), alone)
+    if most is not None:
+        high = min(most, high)
+    return {"value": value, "low": float(max(0.0, low)), "high": float(high)}
+
+
+def _deviation_of_singles(values: np.ndarray, scores: Scores, level: float) -> float:
+    """How far classes of one image may move a mean, which no resample of them shows.
+
+    They are taken to vary as all images together do (collapsed strata, on the safe side).
+    """
+    alone = int(np.count_nonzero(np.bincount(scores.labels) == 1))
+    if not alone or len(values) < 2:
+        return 0.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return float(z * np.std(values, ddof=1) * np.sqrt(alone) / len(values))
