@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +8,7 @@ import safetensors.numpy
 from striate.config import TrainConfig
 from striate.errors import RunError, UserError
 from striate.runs import Run
-from striate.schemas import Predictions
+from striate.schemas import SAMPLE_COLUMNS, Predictions, write_table
 
 
 @pytest.fixture
@@ -197,3 +199,44 @@ def test_two_runs_cannot_begin_in_one_folder(tmp_path):
         with pytest.raises(RunError, match="holds a run already"), second.creating():
             pass
     assert first.facts_file.is_file()
+
+
+def write_full(run, predictions):
+    run.write_facts({"data": {"class_names": ["NA", "001"]}, "network": {}, "training": {}})
+    run.write_predictions("test", predictions, table_of(predictions))
+    rows = [("a.png", "001", "test", ""), ("b.png", "NA", "test", ""), ("c.png", "NA", "train", "")]
+    write_table(run.samples_file, pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS)))
+
+
+def test_predictions_of_the_run_pass_its_check(run, predictions):
+    write_full(run, predictions)
+    run.check("test", run.predictions("test"))
+
+
+def test_predictions_of_other_classes_or_images_fail_the_check(run, predictions):
+    write_full(run, predictions)
+    with pytest.raises(RunError, match=r"does not fit run\.json: its classes are 'NA', 'x'"):
+        run.check("test", replace(predictions, class_names=("NA", "x")))
+    with pytest.raises(RunError, match=r"does not fit samples\.csv: of the 2 images there, 1 are missing"):
+        run.check("test", replace(predictions, images=("a.png", "z.png")))
+
+
+def test_a_table_that_was_sorted_is_not_taken_for_the_logits(run, predictions):
+    run.write_predictions("test", predictions, table_of(predictions)[::-1])
+    with pytest.raises(RunError, match="Was the table sorted or edited"):
+        run.predictions("test")
+
+
+def test_sets_follow_the_splits_in_their_own_order(run, predictions):
+    run.write_facts({"sets": {"orig": {"weight": 0.6}, "aug": {"weight": 0.4}, "gone": {}}})
+    for name in ("aug", "orig", "test"):
+        run.write_predictions(name, predictions, table_of(predictions))
+    assert run.splits() == ["test", "orig", "aug"]
+    assert run.sets()["orig"] == {"weight": 0.6}
+
+
+@pytest.mark.parametrize("sets", [["orig"], {"orig": 3}, {"../orig": {}}, {"test": {}}, {"": {}}])
+def test_sets_that_make_no_sense_are_refused(run, sets):
+    run.write_facts({"sets": sets})
+    with pytest.raises(RunError, match="cannot read"):
+        run.splits()

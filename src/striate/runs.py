@@ -18,9 +18,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from striate import config, files, schemas
+from striate import config, consistency, files, schemas
 from striate.config import TrainConfig
 from striate.errors import RunError
+from striate.report_file import ReportFile
 from striate.schemas import Predictions
 
 if TYPE_CHECKING:
@@ -174,9 +175,9 @@ class Run:
         return self.folder / "environment.json"
 
     @property
-    def report(self) -> Path:
-        """The report."""
-        return self.folder / "report.html"
+    def report(self) -> ReportFile:
+        """The report; in a notebook it shows itself."""
+        return ReportFile(self.folder / "report.html")
 
     @property
     def figures(self) -> Path:
@@ -250,8 +251,24 @@ class Run:
         return self._table(self.quarantine_file, schemas.QUARANTINE_COLUMNS)
 
     def splits(self) -> list[str]:
-        """The splits for which predictions lie in the folder, in the order of `schemas.SPLITS`."""
-        return [split for split in schemas.SPLITS if self.predictions_file(split).is_file()]
+        """The splits, then the sets, for which predictions lie in the folder."""
+        return [name for name in (*schemas.SPLITS, *self.sets()) if self.predictions_file(name).is_file()]
+
+    def sets(self) -> dict[str, dict[str, Any]]:
+        """The sets that were evaluated together, in their order: name -> `path`, `weight` and so on.
+
+        Empty for a training, and for an evaluation of one data set.
+
+        Raises:
+            RunError: what is recorded of them makes no sense.
+        """
+        sets = self._json(self.facts_file).get("sets", {}) if self.facts_file.is_file() else {}
+        if not isinstance(sets, dict) or not all(isinstance(entry, dict) for entry in sets.values()):
+            _unreadable(self.facts_file, "'sets' is not an object of objects")
+        wrong = [name for name in sets if not schemas.is_set_name(name)]
+        if wrong:
+            _unreadable(self.facts_file, f"{wrong[0]!r} cannot be the name of a set")
+        return sets
 
     def predictions(self, split: str) -> Predictions:
         """What the network put out for the images of `split`.
@@ -275,7 +292,28 @@ class Run:
                 f"{path} does not fit {self.predictions_table(split).name}: logits {logits.shape}, "
                 f"labels {labels.shape}, {len(images)} images, {len(class_names)} classes."
             )
-        return Predictions(images, labels, logits, class_names)
+        predictions = Predictions(images, labels, logits, class_names)
+        consistency.check_rows(
+            predictions, table, f"{path} does not fit {self.predictions_table(split).name}"
+        )
+        return predictions
+
+    def check(self, split: str, predictions: Predictions) -> None:
+        """Make sure that `predictions` are those of the images of `split` and of the run's classes.
+
+        Raises:
+            RunError: the classes, the images or their labels are others.
+        """
+        file = self.predictions_file(split)
+        class_names = self.facts()["data"].get("class_names", predictions.class_names)
+        consistency.check_classes(predictions, class_names, f"{file} does not fit {self.facts_file.name}")
+        if self.samples_file.is_file():
+            samples = self.samples()
+            consistency.check_samples(
+                predictions,
+                samples[samples["split"] == split],
+                f"{file} does not fit {self.samples_file.name}",
+            )
 
     # Writing
 

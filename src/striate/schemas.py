@@ -45,6 +45,7 @@ OUTPUTS = ("logits", "log_probabilities", "logit", "probability")
 
 _RISKY = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a cell begins that a spreadsheet may take for a formula; the last four are full-width = + - @."""
+_SET_NAME = re.compile(r"[^\W_][\w-]{0,39}")
 
 Output = Literal["logits", "log_probabilities", "logit", "probability"]
 Fit = Literal["squash", "crop", "pad"]
@@ -114,6 +115,11 @@ class Predictions:
         """int64 (N,): the most probable class, the first of several."""
         best: np.ndarray = self.logits.argmax(axis=1)
         return best
+
+
+def is_set_name(name: str) -> bool:
+    """Return whether `name` may be that of an evaluated set: it becomes part of file names."""
+    return _SET_NAME.fullmatch(name) is not None and name.lower() not in (*SPLITS, "total")
 
 
 def guard(text: str) -> str:
