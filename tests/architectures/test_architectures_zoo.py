@@ -46,6 +46,7 @@ CASES = [
     ("stride-simple", {"dropout": 0.5}, 31_530),
     ("stride-simple", {"second_conv": True, "pool": True, "dropout": 0.25}, 20_490),
     ("two-digit", {}, 3_931),
+    ("two-digit", {"dropout": 0.3}, 3_931),
     ("fc-net", {}, 7_850),
     ("fc-net", {"hidden": 1000}, 795_010),
     ("fc-net", {"hidden": 1000, "activation": "relu"}, 795_010),

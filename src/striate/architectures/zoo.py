@@ -177,9 +177,12 @@ def stride_simple(
     return [*layers, Flatten(), *_dropout(dropout), Linear(NUM_CLASSES), LogSoftmax()]
 
 
-def two_digit() -> Layers:
-    """Five hidden units and one probability, for two classes of 28-pixel digits: 3,931 parameters."""
-    return [Flatten(), Linear(5), ReLU(), Linear(1), Sigmoid()]
+def two_digit(*, dropout: float = 0.0) -> Layers:
+    """Five hidden units and one probability, for two classes of 28-pixel digits: 3,931 parameters.
+
+    `dropout` is that of the pixels: so few hidden units would hardly stand it.
+    """
+    return [Flatten(), *_dropout(dropout), Linear(5), ReLU(), Linear(1), Sigmoid()]
 
 
 def fc_net(*, hidden: int = 0, activation: Literal["sigmoid", "relu"] = "sigmoid") -> Layers:
