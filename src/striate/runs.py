@@ -211,6 +211,22 @@ class Run:
         """Metrics of each class of `split` (CSV)."""
         return self.folder / f"per-class-{split}.csv"
 
+    def curves_file(self, split: str) -> Path:
+        """ROC and precision-recall curves of `split` (CSV)."""
+        return self.folder / f"curves-{split}.csv"
+
+    def calibration_file(self, split: str) -> Path:
+        """Probabilities of `split` against the share that was right (CSV)."""
+        return self.folder / f"calibration-{split}.csv"
+
+    def confused_pairs_file(self, split: str) -> Path:
+        """The most confused pairs of classes of `split` (CSV)."""
+        return self.folder / f"confused-pairs-{split}.csv"
+
+    def thresholds_file(self, split: str) -> Path:
+        """What each threshold names rightly and wrongly, of two classes (CSV)."""
+        return self.folder / f"thresholds-{split}.csv"
+
     # Reading
 
     def config(self) -> TrainConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,31 @@ def expected_error(sums: np.ndarray, n: int) -> np.ndarray:
     return error
 
 
+def expected_excess(sums: np.ndarray, drawn: np.ndarray, n: int) -> float:
+    """Return by how much the calibration error of n images is too large on average.
+
+    A bin's gap is a true gap and chance, and its absolute value grows by chance: even perfect probabilities
+    have an error above 0. With the true gap g (its square is estimated by that of the gap seen, less its
+    variance) and normal chance of deviation s, the mean of the absolute value is that of a folded normal
+    distribution.
+    Source: F. C. Leone, L. S. Nelson and R. B. Nottingham, The folded normal distribution, Technometrics 3
+    (1961) 543-550.
+
+    Args:
+        sums: float64 (15,), of `gaps`.
+        drawn: float64 (B, 15), of resamples.
+        n: number of images.
+    """
+    deviation = drawn.std(axis=0)
+    varies = deviation > 0
+    seen, deviation = np.abs(sums)[varies], deviation[varies]
+    true = np.sqrt(np.maximum(0, seen**2 - deviation**2))
+    ratio = true / deviation
+    beyond = np.array([math.erfc(value / math.sqrt(2)) for value in ratio.tolist()])
+    folded = deviation * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + true * (1 - beyond)
+    return float(np.sum(folded - true)) / n
+
+
 def reliability(scores: Scores, level: float) -> list[dict[str, Any]]:
     """Return the bins that hold images: their edges, number of images, mean probability and share correct."""
     bins = bin_of(scores.confidence)
@@ -50,7 +76,7 @@ def reliability(scores: Scores, level: float) -> list[dict[str, Any]]:
     confidence = np.bincount(bins, scores.confidence, BINS)
     return [
         _bin(position, int(samples[position]), int(correct[position]), float(confidence[position]), level)
-        for position in np.flatnonzero(samples)
+        for position in np.flatnonzero(samples).tolist()
     ]
 
 

@@ -34,7 +34,7 @@ class ClassScores:
 
     @property
     def unmoved(self) -> np.ndarray:
-        """Where every resample agrees, as nothing that varies was seen (all right, or one image): bool (K,)."""
+        """Where every resample agrees, as nothing that varies was seen (all right, one image), bool (K,)."""
         same: np.ndarray = np.ptp(self.drawn, axis=0) < 1e-12
         return same
 
@@ -55,7 +55,10 @@ def class_scores(confusion: np.ndarray, draws: Resamples, level: float) -> dict[
     }
     values = _three(correct, samples, named)
     drawn = _three(draws.correct, draws.samples, draws.named)
-    return {metric: ClassScores(values[metric], *limits[metric], drawn[metric]) for metric in METRICS}
+    return {
+        metric: ClassScores(values[metric], limits[metric][0], limits[metric][1], drawn[metric])
+        for metric in METRICS
+    }
 
 
 def average_scores(scores: Mapping[str, ClassScores], draws: Resamples, level: float) -> dict[str, Any]:
@@ -84,12 +87,9 @@ def class_rows(
         areas: (K,) `roc_auc` and `average_precision` of each class.
         level: of the limits.
     """
-    f1 = scores["f1"]
-    low, high = percentiles(f1.drawn, level)
-    low, high = np.where(f1.unmoved, f1.low, low), np.where(f1.unmoved, f1.high, high)
-    limits = {metric: (scores[metric].low, scores[metric].high) for metric in ("precision", "recall")}
-    limits["f1"] = np.minimum(low, f1.value), np.maximum(high, f1.value)
     counts = confusion.sum(axis=1), confusion.sum(axis=0), np.diagonal(confusion)
+    limits = {metric: (scores[metric].low, scores[metric].high) for metric in ("precision", "recall")}
+    limits["f1"] = _f1_interval(scores["f1"], counts[0] < FEW, level)
     rows = []
     for index, (name, samples, predicted, correct) in enumerate(
         zip(names, *(count.tolist() for count in counts), strict=True)
@@ -103,6 +103,14 @@ def class_rows(
         row["undefined"] = [metric for metric, denominator in denominators.items() if denominator == 0]
         rows.append(row)
     return rows
+
+
+def _f1_interval(f1: ClassScores, few: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """The bootstrap's limits (K,) each, no narrower than Wilson's for `few` images; Wilson's if `unmoved`."""
+    low, high = percentiles(f1.drawn, level)
+    low = np.where(few, np.minimum(low, f1.low), low)
+    high = np.where(few, np.maximum(high, f1.high), high)
+    return np.where(f1.unmoved, f1.low, low), np.where(f1.unmoved, f1.high, high)
 
 
 def estimate(value: float, low: float, high: float) -> dict[str, float]:
@@ -145,7 +153,8 @@ def _three(correct: np.ndarray, samples: np.ndarray, named: np.ndarray) -> dict[
 def _divided(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """`part / whole`, 0 where both are."""
     part, whole = np.broadcast_arrays(part, whole)
-    return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+    shares: np.ndarray = np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+    return shares
 
 
 def _limits(successes: np.ndarray, n: np.ndarray, level: float) -> np.ndarray:
@@ -161,4 +170,5 @@ def _f1_limits(correct: np.ndarray, concerned: np.ndarray, level: float) -> np.n
     F1 is 2 q / (1 + q), which grows with q: Wilson's limits of q give those of F1.
     """
     share = _limits(correct, concerned, level)
-    return 2 * share / (1 + share)
+    limits: np.ndarray = 2 * share / (1 + share)
+    return limits

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
 from striate.evaluation.bootstrap import Resamples, percentiles
-from striate.evaluation.calibration import expected_error, gaps, reliability
+from striate.evaluation.calibration import expected_error, expected_excess, gaps, reliability
 from striate.evaluation.labelled import Scores
 
 
@@ -31,9 +32,11 @@ def mean_scores(scores: Scores, draws: Resamples, classes: int, level: float) ->
     each = gaps(scores)
     error = float(expected_error(each.sum(axis=0), n))
     drawn = expected_error(draws.sums[:, 2:], n)
+    excess = expected_excess(each.sum(axis=0), draws.sums[:, 2:], n)
+    low, high = percentiles(drawn - drawn.mean() + error, level)
     alone = _deviation_of_singles(each.sum(axis=1), scores, level)
     found["calibration"] = {
-        "ece": _interval(error, drawn, alone, level, 1.0, certain=n > 1),
+        "ece": _interval(error, (float(low) - excess, float(high)), alone, 1.0, certain=n > 1),
         "bins": reliability(scores, level),
     }
     return found
@@ -44,25 +47,23 @@ def _mean(
 ) -> dict[str, float | None]:
     n = len(values)
     alone = _deviation_of_singles(values, scores, level)
-    return _interval(float(values.mean()), sums / n, alone, level, most, certain=n > 1)
+    low, high = percentiles(sums / n, level)
+    return _interval(float(values.mean()), (float(low), float(high)), alone, most, certain=n > 1)
 
 
 def _interval(
-    value: float, drawn: np.ndarray, alone: float, level: float, most: float | None, *, certain: bool
+    value: float, drawn: tuple[float, float], alone: float, most: float | None, *, certain: bool
 ) -> dict[str, float | None]:
-    """The percentile interval and, added by squares, what classes of one image contribute.
+    """The limits `drawn` and, added by squares, what classes of one image contribute.
 
     A single image (not `certain`) tells nothing of others: the interval is all that is possible, and open
     (None) where nothing bounds it.
     """
     if not certain:
         return {"value": value, "low": 0.0, "high": most}
-    low, high = percentiles(drawn, level)
-    low = value - np.hypot(max(0.0, value - low), alone)
-    high = value + np.hypot(max(0.0, high - value), alone)
-    if most is not None:
-        high = min(most, high)
-    return {"value": value, "low": float(max(0.0, low)), "high": float(high)}
+    low = value - math.hypot(max(0.0, value - drawn[0]), alone)
+    high = value + math.hypot(max(0.0, drawn[1] - value), alone)
+    return {"value": value, "low": max(0.0, low), "high": high if most is None else min(most, high)}
 
 
 def _deviation_of_singles(values: np.ndarray, scores: Scores, level: float) -> float:

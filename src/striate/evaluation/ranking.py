@@ -25,6 +25,8 @@ class Areas:
         negatives: int64 (C,), images of all others.
         roc: float64 (C,), area under the ROC curve.
         precision: float64 (C,), average precision.
+        excess: float64 (C,), by how much average precision is too large on average, from its halves;
+            NaN for a class of one image.
         correlation: for "macro" and "weighted", variance of the mean area over what it would be if
             the classes' areas were independent; they are not, as every image counts for each.
     """
@@ -34,6 +36,7 @@ class Areas:
     negatives: np.ndarray
     roc: np.ndarray
     precision: np.ndarray
+    excess: np.ndarray
     correlation: dict[str, float]
 
 
@@ -52,9 +55,12 @@ def one_against_rest(known: Predictions, scores: Scores) -> Areas:
     shares["weighted"] = sizes[classes] / max(1, sizes[classes].sum())
     parts = {average: np.zeros(n) for average in shares}
     independent = dict.fromkeys(shares, 0.0)
-    roc, precision = np.empty(len(classes)), np.empty(len(classes))
+    roc, precision, excess = (np.empty(len(classes)) for _ in range(3))
+    halves = _halves(scores.labels)
     for position, (label, probability) in enumerate(columns(known, scores, classes)):
-        roc[position], precision[position], part = _areas(probability, scores.labels == label)
+        positive = scores.labels == label
+        roc[position], precision[position], part = _areas(probability, positive)
+        excess[position] = _excess(precision[position], probability, positive, halves)
         variance = _stratified_variance(part, scores.labels, sizes)
         for average, share in shares.items():
             parts[average] += share[position] * part
@@ -65,7 +71,7 @@ def one_against_rest(known: Predictions, scores: Scores) -> Areas:
         else 1.0
         for average, part in parts.items()
     }
-    return Areas(classes, sizes[classes], n - sizes[classes], roc, precision, correlation)
+    return Areas(classes, sizes[classes], n - sizes[classes], roc, precision, excess, correlation)
 
 
 def columns(known: Predictions, scores: Scores, classes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -88,31 +94,33 @@ def entries(areas: Areas, classes: int, level: float) -> dict[str, Any]:
         mapping of both names to an area with its interval or None.
     """
     intervals = {
-        "roc_auc": (areas.roc, roc_area(areas.roc, areas.positives, areas.negatives, level)),
-        "average_precision": (areas.precision, _precision_limits(areas, level)),
+        "roc_auc": (areas.roc, *roc_area(areas.roc, areas.positives, areas.negatives, level), 0.0),
+        "average_precision": (areas.precision, *_precision_limits(areas, level), areas.excess),
     }
     per_class: list[dict[str, Any]] = [dict.fromkeys(intervals) for _ in range(classes)]
     found: dict[str, Any] = {"per_class": per_class}
-    for name, (values, (low, high)) in intervals.items():
+    for name, (values, low, high, excess) in intervals.items():
         for row, label in enumerate(areas.classes.tolist()):
             per_class[label][name] = _estimate(values[row], low[row], high[row])
-        found[name] = _averages(areas, values, low, high, binary=classes == 2) if len(values) else None
+        found[name] = None
+        if len(values):
+            averages = _averages(areas, values, low, high, np.where(np.isnan(excess), values - low, excess))
+            second = per_class[-1][name]
+            found[name] = averages if classes > 2 else {"macro": second, "weighted": dict(second)}
     return found
 
 
 def _averages(
-    areas: Areas, values: np.ndarray, low: np.ndarray, high: np.ndarray, *, binary: bool
+    areas: Areas, values: np.ndarray, low: np.ndarray, high: np.ndarray, excess: np.ndarray
 ) -> dict[str, Any]:
-    """Plain and weighted mean over the classes; of two classes the area of the second."""
-    if binary:
-        second = _estimate(values[-1], low[-1], high[-1])
-        return {"macro": second, "weighted": dict(second)}
+    """Plain and weighted mean over the classes; the mean of many keeps the excess of each."""
     weights = {"macro": np.ones(len(values)), "weighted": areas.positives.astype(np.float64)}
     averages = {}
     for average, weight in weights.items():
         shares = weight / weight.sum()
         limits = sum_interval(values, low, high, shares, areas.correlation[average])
-        averages[average] = _estimate(float(np.sum(shares * values)), *limits)
+        value, common = float(np.sum(shares * values)), max(0.0, float(np.sum(shares * excess)))
+        averages[average] = _estimate(value, limits[0] - common, limits[1])
     return averages
 
 
@@ -153,6 +161,37 @@ def _areas(probability: np.ndarray, positive: np.ndarray) -> tuple[float, float,
     named = m - np.searchsorted(ranked, ranked)  # positives at least as probable as each
     precision = float(np.mean(named / (named + n - beaten)))
     return float(part[positive].sum()), precision, part
+
+
+def _halves(labels: np.ndarray) -> np.ndarray:
+    """Divide the images of each class into two halves, one by one: bool (n,)."""
+    order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    place = np.empty(len(labels), np.int64)
+    place[order] = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    halves: np.ndarray = place % 2 == 0
+    return halves
+
+
+def _excess(precision: float, probability: np.ndarray, positive: np.ndarray, halves: np.ndarray) -> float:
+    """By how much an average precision is too large: half as many images have twice the excess.
+
+    Source: M. H. Quenouille, Approximate tests of correlation in time-series, Journal of the Royal
+    Statistical Society B 11 (1949) 68-84 (bias from two halves).
+    """
+    if np.count_nonzero(positive) < 2:
+        return float("nan")
+    parts = [_average_precision(probability[half], positive[half]) for half in (halves, ~halves)]
+    return sum(parts) / 2 - precision
+
+
+def _average_precision(probability: np.ndarray, positive: np.ndarray) -> float:
+    """Mean over the positives of the share of positives among all that are as probable as they."""
+    ranked, others = np.sort(probability[positive]), probability[~positive]
+    upto = np.searchsorted(ranked, others, "right")
+    beaten = np.bincount(upto, minlength=len(ranked) + 1).cumsum()[: len(ranked)]
+    named = len(ranked) - np.searchsorted(ranked, ranked)
+    return float(np.mean(named / (named + len(others) - beaten)))
 
 
 def _searchsorted_right(ranked: np.ndarray, values: np.ndarray, left: np.ndarray) -> np.ndarray:

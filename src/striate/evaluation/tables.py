@@ -1,4 +1,4 @@
-"""Tables for people: the predictions of every image, and the metrics of every class."""
+"""Tables for people: predictions of images; metrics of classes, bins, pairs and thresholds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.evaluation.metrics import chunks
+from striate.evaluation.labelled import chunks
 from striate.schemas import PREDICTION_COLUMNS, Predictions, guard
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 ALL_PROBABILITIES = 50
 """Up to this many classes, the table holds the probability of each."""
 RANKS = ("second", "third", "fourth", "fifth")
+PAIR_COLUMNS = ("first", "second", "first_as_second", "second_as_first", "p_value", "p_adjusted", "verdict")
 _PROBABILITY_DIGITS = 6
+_OUTCOMES = (("true", "positive"), ("false", "positive"), ("true", "negative"), ("false", "negative"))
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:
@@ -37,7 +39,10 @@ def predictions_table(predictions: Predictions) -> pd.DataFrame:
 
 
 def per_class_table(entry: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a row a class of an entry of `metrics.json`, for `per-class-<split>.csv`; names are guarded."""
+    """Return a row a class of an entry of `metrics.json`, for `per-class-<split>.csv`; names are guarded.
+
+    What a class does not have is empty.
+    """
     import pandas as pd
 
     rows = []
@@ -45,14 +50,57 @@ def per_class_table(entry: Mapping[str, Any]) -> pd.DataFrame:
         values = {"class": guard(row["name"])} | {
             key: row[key] for key in ("samples", "predicted", "correct")
         }
-        for metric in ("precision", "recall"):
-            values[metric] = row[metric]["value"]
-            values[f"{metric}_low"] = row[metric]["low"]
-            values[f"{metric}_high"] = row[metric]["high"]
-        values["f1"] = row["f1"]["value"]
+        for metric in ("precision", "recall", "f1", "roc_auc", "average_precision"):
+            values[metric], values[f"{metric}_low"], values[f"{metric}_high"] = _ends(row[metric])
+        values["few"] = int(row["few"])
         values["undefined"] = " ".join(row["undefined"])
         rows.append(values)
     return pd.DataFrame(rows)
+
+
+def calibration_table(entry: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row a bin that holds images, for `calibration-<split>.csv`."""
+    import pandas as pd
+
+    return pd.DataFrame(entry["calibration"]["bins"])
+
+
+def confused_pairs_table(entry: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row a pair, the most confused first, for `confused-pairs-<split>.csv`; names are guarded."""
+    import pandas as pd
+
+    rows = [
+        {**pair, "first": guard(pair["first"]), "second": guard(pair["second"])}
+        for pair in entry["confused_pairs"]
+    ]
+    return pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+
+
+def thresholds_table(entry: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row a threshold of two classes, for `thresholds-<split>.csv`.
+
+    Beside the counts: `recall` (of the second class, its share found), `specificity` (of the first),
+    `precision` and `accuracy`; empty where there is nothing to divide by.
+
+    Raises:
+        KeyError: more than two classes.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(entry["operating_points"])
+    tp, fp, tn, fn = (table[f"{name}_{kind}"] for name, kind in _OUTCOMES)
+    for column, part, whole in (
+        ("recall", tp, tp + fn),
+        ("specificity", tn, tn + fp),
+        ("precision", tp, tp + fp),
+        ("accuracy", tp + tn, tp + fp + tn + fn),
+    ):
+        table[column] = part / whole.where(whole > 0)
+    return table
+
+
+def _ends(score: Mapping[str, float] | None) -> tuple[float | None, ...]:
+    return (None, None, None) if score is None else (score["value"], score["low"], score["high"])
 
 
 def _rows(part: Predictions, names: np.ndarray, many: bool, columns: list[str]) -> pd.DataFrame:

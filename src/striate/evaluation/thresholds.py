@@ -162,7 +162,7 @@ def _cost_interval(
     drawn = np.random.default_rng(seed).binomial(size, rates, (resamples, 2)) / size @ shares
     low, high = bootstrap.percentiles(drawn, level)
     value = float(shares @ rates)
-    limits = np.array([wilson(*pair, level) for pair in errors.tolist()])
+    limits = np.array([wilson(wrong, size, level) for wrong, size in errors.tolist()])
     unmoved = (wrong == 0) | (wrong == errors[:, 1])
     rest = float(shares[unmoved] @ rates[unmoved])
     ends = sum_interval(
