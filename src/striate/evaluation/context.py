@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+QUARANTINE_ROWS = 100
+"""So many images that could not be used are listed."""
+
+
 @dataclass(frozen=True)
 class Command:
     """Something to copy into a terminal or a notebook: what it is for, and its text."""
@@ -45,6 +49,8 @@ class ReportContext:
         gallery: the images of `split` to show (`gallery.choose`); None: no images.
         messages: named messages about the data and the run.
         quarantined: number of images that could not be used.
+        quarantine: some of them, as (path, reason).
+        curves: ROC and precision-recall curves, as `curves-<split>.csv` holds them; None: not drawn.
         environment: versions and hardware; may be nested.
         commands: how to repeat, predict, evaluate, load.
         files: name -> what it holds, of the run folder.
@@ -64,6 +70,8 @@ class ReportContext:
     gallery: Mapping[str, Any] | None = None
     messages: Sequence[str] = ()
     quarantined: int = 0
+    quarantine: Sequence[tuple[str, str]] = ()
+    curves: pd.DataFrame | None = None
     environment: Mapping[str, Any] = field(default_factory=dict)
     commands: Sequence[Command] = ()
     files: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +121,7 @@ def context_from_run(
     data = facts.get("data", {})
     names = [row["name"] for row in next(iter(metrics.values()))["per_class"]]
     settings = run.config() if run.config_file.is_file() else None
+    quarantine = _quarantine(run)
     split = shown_split(metrics)
     return ReportContext(
         title=run.folder.resolve().name,
@@ -127,7 +136,8 @@ def context_from_run(
         goal=settings.goal if settings else None,
         gallery=_gallery(run, split, thumbnails),
         messages=(*data.get("messages", ()), *messages),
-        quarantined=len(run.quarantine()) if run.quarantine_file.is_file() else 0,
+        quarantined=len(quarantine),
+        quarantine=quarantine[:QUARANTINE_ROWS],
         environment=run.environment() if run.environment_file.is_file() else {},
         commands=_commands(run, str(facts.get("model", run.model))),
         files=_files(run),
@@ -139,6 +149,14 @@ def _gallery(run: Run, split: str, thumbnails: gallery.Thumbnails | None) -> dic
     if not run.predictions_file(split).is_file():
         return None
     return gallery.choose(run.predictions(split), thumbnails, split=split)
+
+
+def _quarantine(run: Run) -> list[tuple[str, str]]:
+    """Path and reason of every image that could not be used."""
+    if not run.quarantine_file.is_file():
+        return []
+    table = run.quarantine()
+    return list(zip(table["path"], table["reason"], strict=True))
 
 
 def _counts(samples: pd.DataFrame, names: Sequence[str]) -> dict[str, list[int]]:

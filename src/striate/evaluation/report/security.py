@@ -1,11 +1,9 @@
-"""What keeps the page closed in itself: the content-security policy, and data inside a script element."""
+"""What keeps the page closed in itself: its content-security policy."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from typing import Any
 
 
 def policy(style: str, script: str) -> str:
@@ -24,18 +22,6 @@ def policy(style: str, script: str) -> str:
             "form-action 'none'",
         )
     )
-
-
-def script_json(value: Any) -> str:
-    """Return `value` as JSON that may stand inside a script element: no `<`, `>` or `&` is left in it.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    for letter in "<>&":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return text
 
 
 def _source(content: str) -> str:
