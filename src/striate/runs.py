@@ -246,8 +246,13 @@ class Run:
         return self._json(self.environment_file)
 
     def metrics(self) -> dict[str, Any]:
-        """Metrics by split."""
-        return self._json(self.metrics_file)
+        """Metrics by split or set."""
+        return {name: entry for name, entry in self._json(self.metrics_file).items() if name != "total"}
+
+    def total(self) -> dict[str, Any] | None:
+        """The weighted score of several sets: `value`, `low`, `high`, `parts`; None where there are none."""
+        total: dict[str, Any] | None = self._json(self.metrics_file).get("total")
+        return total
 
     def history(self) -> pd.DataFrame:
         """A row an epoch, as numbers; empty where the run has none."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from striate.evaluation import gallery, wording
 from striate.runs import Run
-from striate.schemas import SPLITS
+from striate.schemas import SPLITS, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,8 @@ class ReportContext:
             count = wording.counted(self.quarantined, "image")
             remarks.append(f"{count} could not be used: see quarantine.csv.")
         missing = "" if self.gallery is None else gallery.missing_note(self.gallery)
-        return [*remarks, *self.messages, *([missing] if missing else [])]
+        weighing = "" if self.total is None else self.total.get("message", "")
+        return [*remarks, *(text for text in (weighing, *self.messages, missing) if text)]
 
 
 def shown_split(metrics: Mapping[str, Any]) -> str:
@@ -134,10 +135,12 @@ def context_from_run(
         config=settings.model_dump(mode="json") if settings else {},
         history=run.history() if run.history_file.is_file() else None,
         goal=settings.goal if settings else None,
+        total=run.total(),
         gallery=_gallery(run, split, thumbnails),
         messages=(*data.get("messages", ()), *messages),
         quarantined=len(quarantine),
         quarantine=quarantine[:QUARANTINE_ROWS],
+        curves=_curves(run, split),
         environment=run.environment() if run.environment_file.is_file() else {},
         commands=_commands(run, str(facts.get("model", run.model))),
         files=_files(run),
@@ -149,6 +152,12 @@ def _gallery(run: Run, split: str, thumbnails: gallery.Thumbnails | None) -> dic
     if not run.predictions_file(split).is_file():
         return None
     return gallery.choose(run.predictions(split), thumbnails, split=split)
+
+
+def _curves(run: Run, split: str) -> pd.DataFrame | None:
+    """ROC and precision-recall curves of `split`, where they were written."""
+    path = run.curves_file(split)
+    return read_table(path) if path.is_file() else None
 
 
 def _quarantine(run: Run) -> list[tuple[str, str]]:
@@ -163,7 +172,7 @@ def _counts(samples: pd.DataFrame, names: Sequence[str]) -> dict[str, list[int]]
     """Split -> images of each class, for the splits that have any."""
     positions = {name: index for index, name in enumerate(names)}
     counts = {}
-    for split in SPLITS:
+    for split in dict.fromkeys((*SPLITS, *filter(None, samples["split"].unique()))):
         labels = samples.loc[samples["split"] == split, "label"].map(positions).dropna().astype(int)
         if len(labels):
             counts[split] = np.bincount(labels, minlength=len(names)).tolist()

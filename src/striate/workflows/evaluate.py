@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from striate.files import write_json
 from striate.runs import Run
 from striate.workflows import environment, facts, results
 from striate.workflows.listener import Listener
+from striate.workflows.sets import EvaluatedSet, Given, PathLike, check_sets
+from striate.workflows.thresholds import choose_threshold
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,13 +23,13 @@ if TYPE_CHECKING:
     from striate.data import LabelledImages
     from striate.inference import Classifier
 
-    PathLike = str | os.PathLike[str]
-
 
 def evaluate(
     model: PathLike,
     data: PathLike | None = None,
     *,
+    sets: Mapping[str, Given] | None = None,
+    costs: Sequence[float] | None = None,
     out: PathLike | None = None,
     split: str | None = None,
     data_root: PathLike | None = None,
@@ -41,6 +43,10 @@ def evaluate(
         model: folder of a run or of a bundle.
         data: labelled images, as for `train`. Without it, `model` is a run: metrics, figures and report are
             computed anew from its saved predictions, without torch.
+        sets: several such data sets in place of `data`, name -> data or (data, weight); their scores and
+            their weighted total are given. Without weights all count the same.
+        costs: of two classes: what a missed image of the second class costs, and what a false alarm does.
+            The threshold that costs least on the validation images of the training is measured.
         out: folder of the evaluation; by default `runs/<data>-<model>`, with a number where that is taken.
         split: "train", "val" or "test"; by default the test split if `data` has one, else every image.
         data_root: folder in which named data sets lie.
@@ -55,35 +61,82 @@ def evaluate(
         UserError: the model, the data or the folder cannot be used.
     """
     listener = listener or Listener()
-    if data is None:
-        return _again(Run.open(model))
+    if data is not None and sets is not None:
+        raise UserError("DATA and --set are both given; name the data as one more --set, or leave one out.")
+    if data is None and sets is None:
+        return _again(Run.open(model), costs, listener)
     if split is not None and split not in schemas.SPLITS:
         raise UserError(unknown_name("split", split, schemas.SPLITS))
-    from striate.data import prepare_for
+    parts = (
+        (EvaluatedSet(split or "test", os.fspath(data), 1.0),) if data is not None else check_sets(sets or {})
+    )
+    threshold = None
+    if costs is not None:
+        _refuse_seen(Path(model), parts, split)
+        threshold = choose_threshold(costs, Run(bundle.find(Path(model)).parent))
     from striate.inference import load
 
     classifier = load(Path(model), device)
-    run = Run.choose(out, f"{Path(data).stem}-{classifier.record.name}")
-    only = _recorded_images(Path(model), os.fspath(data), split or "test")
-    found = prepare_for(
-        os.fspath(data),
-        classifier.preprocess,
-        classifier.class_names,
-        split=split,
-        only=only,
-        data_root=None if data_root is None else os.fspath(data_root),
-        progress=listener.stage,
-    )
-    if only is not None:
-        message = f"The model was trained on {data}; measured are the {split or 'test'} images of that run."
-        found = replace(found, messages=(*found.messages, message))
-    for message in found.messages:
-        listener.message(message)
+    name = "-".join(sets) if sets else Path(parts[0].data).stem
+    run = Run.choose(out, f"{name}-{classifier.record.name}")
+    search = _Search(classifier, Path(model), split, data_root, listener)
+    found = {part.name: search.find(part, bool(sets)) for part in parts}
     with run.creating():
-        _record(run, classifier, found, Path(model), split or "test")
-        results.predict_splits(run, classifier, {split or "test": found.images}, listener, batch_size)
-        results.write_results(run)
+        _record(run, search, found, parts, bool(sets))
+        images = {name: labelled.images for name, labelled in found.items()}
+        results.predict_splits(run, classifier, images, listener, batch_size)
+        results.write_results(run, listener, threshold)
     return run
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How the images of each set are found."""
+
+    classifier: Classifier
+    model: Path
+    split: str | None
+    data_root: PathLike | None
+    listener: Listener
+
+    def find(self, part: EvaluatedSet, named: bool) -> LabelledImages:
+        """Return the images of `part`; its messages are told, after its name if it is `named`."""
+        from striate.data import prepare_for
+
+        only = _recorded_images(self.model, part.data, self.split or "test")
+        found = prepare_for(
+            part.data,
+            self.classifier.preprocess,
+            self.classifier.class_names,
+            split=self.split,
+            only=only,
+            data_root=None if self.data_root is None else os.fspath(self.data_root),
+            progress=self.listener.stage,
+        )
+        messages = list(found.messages)
+        if only is not None:
+            which = f"the {self.split or 'test'} images of that run"
+            messages.append(f"The model was trained on {part.data}; measured are {which}.")
+        if named:
+            messages = [f"{part.name}: {message}" for message in messages]
+        for message in messages:
+            self.listener.message(message)
+        return replace(found, messages=tuple(messages))
+
+    def source(self, data: str) -> dict[str, Any]:
+        """Return where the images of `data` are, so that they can be found again from any folder."""
+        root = None if self.data_root is None else config.located(os.fspath(self.data_root))
+        return {"path": config.located(os.path.expanduser(data)), "data_root": root, "split": self.split}
+
+
+def _refuse_seen(model: Path, parts: Sequence[EvaluatedSet], split: str | None) -> None:
+    """Refuse to measure a threshold on images that chose it, or that the network was trained on."""
+    for part in parts:
+        if split in ("train", "val") and _recorded_images(model, part.data, split) is not None:
+            raise UserError(
+                f"costs cannot be measured on the {split} images of {part.data}: the training has seen them. "
+                "Leave --split out."
+            )
 
 
 def _recorded_images(model: Path, data: str, split: str) -> set[str] | None:
@@ -105,22 +158,43 @@ def _recorded_images(model: Path, data: str, split: str) -> set[str] | None:
     return images
 
 
-def _again(run: Run) -> Run:
+def _again(run: Run, costs: Sequence[float] | None, listener: Listener) -> Run:
     """Compute metrics, figures and report of `run` from its saved predictions."""
     if not run.splits():
         raise UserError(
             f"{run.folder} holds no predictions yet. Give DATA to evaluate on, or --resume the run."
         )
-    results.write_results(run)
+    threshold = None
+    if costs is not None:
+        trained = run if run.config_file.is_file() else Run(Path(run.facts().get("model", "")).parent)
+        threshold = choose_threshold(costs, trained)
+    results.write_results(run, listener, threshold)
     return run
 
 
-def _record(run: Run, classifier: Classifier, found: LabelledImages, model: Path, split: str) -> None:
-    """Write what is known before the first prediction."""
-    schemas.write_table(run.samples_file, _samples(found, classifier.class_names, split))
-    schemas.write_table(run.quarantine_file, found.quarantine)
+def _record(
+    run: Run,
+    search: _Search,
+    found: Mapping[str, LabelledImages],
+    parts: Sequence[EvaluatedSet],
+    named: bool,
+) -> None:
+    """Write what is known before the first prediction; `named`: of several sets, be it but one."""
+    import pandas as pd
+
+    class_names = search.classifier.class_names
+    samples = [_samples(part, class_names, name) for name, part in found.items()]
+    quarantine = [part.quarantine.assign(split=name) for name, part in found.items()]
+    schemas.write_table(run.samples_file, pd.concat(samples))
+    schemas.write_table(run.quarantine_file, pd.concat(quarantine))
     write_json(run.environment_file, environment.describe())
-    run.write_facts(_facts(classifier, found, model))
+    written = _facts(search, [message for part in found.values() for message in part.messages])
+    if named:
+        written["sets"] = {part.name: search.source(part.data) | {"weight": part.weight} for part in parts}
+    else:
+        (part,) = parts
+        written["data"] |= {"evaluated_on": found[part.name].name, "source": search.source(part.data)}
+    run.write_facts(written)
 
 
 def _samples(found: LabelledImages, class_names: Sequence[str], split: str) -> pd.DataFrame:
@@ -131,19 +205,18 @@ def _samples(found: LabelledImages, class_names: Sequence[str], split: str) -> p
     return table[list(schemas.SAMPLE_COLUMNS)]
 
 
-def _facts(classifier: Classifier, found: LabelledImages, model: Path) -> dict[str, Any]:
+def _facts(search: _Search, messages: Sequence[str]) -> dict[str, Any]:
     from striate.architectures import Spec, summarize
 
-    record = classifier.record
+    record = search.classifier.record
     spec = Spec.from_dict(record.spec)
     numbers = summarize(spec, record.preprocess.input_shape, len(record.class_names))
     return {
-        "model": str(bundle.find(model).resolve()),
+        "model": str(bundle.find(search.model).resolve()),
         "data": {
             "name": record.data.name,
             "class_names": list(record.class_names),
-            "evaluated_on": found.name,
-            "messages": list(found.messages),
+            "messages": list(messages),
             "preprocess": record.preprocess.model_dump(mode="json"),
         },
         "network": facts.of_network(numbers),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,3 +23,6 @@ class Listener:
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
         """A training epoch of `epochs` is through."""
+
+    def remarks(self, texts: Sequence[str]) -> None:
+        """What the report says must be known to judge the result, the weightiest first."""

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from striate import evaluation, schemas
 from striate.evaluation import (
     compute_metrics,
     context_from_run,
-    per_class_table,
     predictions_table,
     render_report,
 )
-from striate.files import make_folder, write_json, write_text
+from striate.evaluation.context import shown_split
+from striate.evaluation.sets import weigh
+from striate.files import write_json, write_text
+from striate.workflows.exports import write_exports
 
 if TYPE_CHECKING:
     from striate.data import ImageSet
     from striate.evaluation import ReportContext
+    from striate.evaluation.gallery import Thumbnails
     from striate.inference import Classifier
     from striate.runs import Run
     from striate.workflows.listener import Listener
+    from striate.workflows.thresholds import Threshold
 
 
 def predict_splits(
@@ -43,30 +46,78 @@ def predict_splits(
         run.write_predictions(split, predictions, predictions_table(predictions))
 
 
-def write_results(run: Run) -> None:
-    """Compute metrics, figures and the report of `run` from its saved predictions, without torch."""
-    metrics = {split: compute_metrics(run.predictions(split)) for split in run.splits()}
+def write_results(run: Run, listener: Listener | None = None, threshold: Threshold | None = None) -> None:
+    """Compute metrics, figures and the report of `run` from its saved predictions, without torch.
+
+    Args:
+        run: with predictions and facts.
+        listener: hears the report's remarks.
+        threshold: of two classes, to be measured on all images but those that trained or chose it.
+
+    Raises:
+        RunError: predictions that do not fit the run, or each other.
+        DataError: predictions that cannot be measured.
+    """
+    metrics = _metrics(run, threshold)
     write_json(run.metrics_file, metrics)
-    for split, entry in metrics.items():
-        schemas.write_table(run.per_class_file(split), per_class_table(entry))
-    context = context_from_run(run)
-    _write_figures(run, context)
+    context = _context(run)
+    write_exports(run, metrics, context)
     write_text(run.report, render_report(context))
+    if listener is not None:
+        listener.remarks(context.remarks)
 
 
-def _write_figures(run: Run, context: ReportContext) -> None:
-    from striate.evaluation import figures
+def _context(run: Run) -> ReportContext:
+    """Return what the report shows, with pictures of the images that are still where they were."""
+    thumbnails = _thumbnails(run, shown_split(run.metrics()))
+    messages = []
+    if thumbnails and run.facts()["data"].get("preprocess", {}).get("permute_pixels") is not None:
+        messages.append(
+            "Pictures show the images as they are; the network saw them with their pixels permuted."
+        )
+    return context_from_run(run, messages=messages, thumbnails=thumbnails)
 
-    names = [row["name"] for row in context.metrics[context.split]["per_class"]]
-    drawn = {"class-balance": figures.class_balance(context.counts, names)}
-    if context.history is not None and not context.history.empty:
-        best = context.training.get("best_epoch")
-        drawn["learning-curves"] = figures.learning_curves(context.history, goal=context.goal, chosen=best)
-    for split, entry in context.metrics.items():
-        confusion = evaluation.confusion_matrix(entry)
-        drawn[f"confusion-{split}"] = figures.confusion_matrix(confusion, names)
-        drawn[f"confusion-rows-{split}"] = figures.confusion_matrix(confusion, names, normalize=True)
-        drawn[f"recall-{split}"] = figures.per_class_recall(entry)
-    make_folder(run.figures)
-    for name, figure in drawn.items():
-        figures.save(figure, run.figures / f"{name}.png")
+
+def _metrics(run: Run, threshold: Threshold | None) -> dict[str, Any]:
+    """Return what `metrics.json` holds: an entry a split or set, and the total of several sets."""
+    predictions = {split: run.predictions(split) for split in run.splits()}
+    for split, found in predictions.items():
+        run.check(split, found)
+    metrics = {split: compute_metrics(found) for split, found in predictions.items()}
+    if threshold is not None:
+        for split in predictions.keys() - _seen(run):
+            metrics[split]["threshold"] = threshold.measure(predictions[split])
+    if weights := {name: entry["weight"] for name, entry in run.sets().items()}:
+        metrics["total"] = _total(metrics, weights)
+    return metrics
+
+
+def _total(metrics: Mapping[str, Any], weights: Mapping[str, float]) -> dict[str, Any]:
+    """Return the weighted score of several sets, with its `parts`."""
+    weighed = weigh({name: (metrics[name], weight) for name, weight in weights.items()})
+    parts = [
+        {"name": name, "weight": part["weight"], "samples": part["samples"]} | part["accuracy"]
+        for name, part in weighed["sets"].items()
+    ]
+    return {
+        **weighed["total"],
+        "level": weighed["level"],
+        "message": weighed["message"],
+        "parts": parts,
+    }
+
+
+def _seen(run: Run) -> set[str]:
+    """Return the splits whose images a training knows."""
+    return {"train", "val"} if run.config_file.is_file() else set()
+
+
+def _thumbnails(run: Run, split: str) -> Thumbnails | None:
+    """Return what gives small pictures of the images of `split`; None where nobody knows where they were."""
+    from striate.data import thumbnails
+
+    if run.config_file.is_file():
+        settings = run.config()
+        return thumbnails.reader(settings.data, settings.data_root)
+    source = run.sets().get(split) or run.facts()["data"].get("source")
+    return None if source is None else thumbnails.reader(source["path"], source["data_root"])

@@ -279,7 +279,7 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
     splits = {"val": training.sets.val, "test": training.sets.test}
     results.predict_splits(run, classifier, splits, listener)
     run.write_facts(_facts(training) | {"training": _outcome(fitted)})
-    results.write_results(run)
+    results.write_results(run, listener)
     bundle.amend(run.model, metrics=run.metrics())
     if fitted.stopped == "non-finite":
         raise TrainingError(f"{fitted.message} They are kept in {run.model}.")
