@@ -22,24 +22,36 @@ def mean_scores(scores: Scores, draws: Resamples, classes: int, level: float) ->
         classes: K.
         level: of the intervals.
     """
-    n = len(scores.labels)
     found: dict[str, Any] = {
         "log_loss": _mean(scores.log_loss, draws.sums[:, 0], scores, level, None),
         "brier": _mean(scores.brier, draws.sums[:, 1], scores, level, 2.0),
     }
     if classes == 2:  # both classes are off by the same p - y
         found["squared_error"] = {name: value / 2 for name, value in found["brier"].items()}
-    each = gaps(scores)
-    error = float(expected_error(each.sum(axis=0), n))
-    drawn = expected_error(draws.sums[:, 2:], n)
-    excess = expected_excess(each.sum(axis=0), draws.sums[:, 2:], n)
-    low, high = percentiles(drawn - drawn.mean() + error, level)
-    alone = _deviation_of_singles(each.sum(axis=1), scores, level)
-    found["calibration"] = {
-        "ece": _interval(error, (float(low) - excess, float(high)), alone, 1.0, certain=n > 1),
-        "bins": reliability(scores, level),
-    }
+    bins = reliability(scores, level)
+    found["calibration"] = {"ece": _calibration_error(scores, draws.sums[:, 2:], bins, level), "bins": bins}
     return found
+
+
+def _calibration_error(
+    scores: Scores, sums: np.ndarray, bins: list[dict[str, Any]], level: float
+) -> dict[str, float | None]:
+    """The error, its resamples brought to the same mean, and below its excess taken off.
+
+    Added by squares: bins that are all right, or all wrong, by Wilson's limits of what was never seen there.
+    """
+    n, each = len(scores.labels), gaps(scores)
+    error = float(expected_error(each.sum(axis=0), n))
+    drawn = expected_error(sums, n)
+    low, high = percentiles(drawn - drawn.mean() + error, level)
+    excess = expected_excess(each.sum(axis=0), sums, n)
+    uniform = [
+        row["samples"] / n * (row["accuracy_high"] - row["accuracy_low"])
+        for row in bins
+        if row["accuracy"] in (0, 1)
+    ]
+    hidden = math.hypot(_deviation_of_singles(each.sum(axis=1), scores, level), *uniform)
+    return _interval(error, (float(low) - excess, float(high)), hidden, 1.0, certain=n > 1)
 
 
 def _mean(

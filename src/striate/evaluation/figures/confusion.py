@@ -11,65 +11,95 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from striate.evaluation.figures import style
+from striate.evaluation.ordering import by_confusion
+from striate.evaluation.pairs import confused_pairs
 
 CELL_TEXT_CLASSES = 30
-"""With more classes, the cells hold no text and the axes no names."""
+"""With more classes, the cells hold no text and the classes are reordered."""
+NAMED_CLASSES = 120
+"""With more classes, the axes hold no names; the most confused pairs are marked and listed instead."""
+MARKED_PAIRS = 15
 _DOTS = 250  # most dots in a row of the image that stands for many classes
+_ORDER = "Order: classes taken for one another stand together (cluster analysis of the mistakes)."
 
 
 def confusion_matrix(confusion: np.ndarray, class_names: Sequence[str], *, normalize: bool = False) -> Figure:
     """Draw a confusion matrix; a cell's colour is its share of the row, so that rare classes count as much.
 
-    Colours grow with the square root of the share, so that a confusion of a few percent is seen.
+    Colours grow with the square root of the share, so that a confusion of a few percent is seen. Up to 30
+    classes stand in the order given; of more, those that are taken for one another stand together
+    (`ordering.by_confusion`), which the figure says.
 
     Args:
         confusion: int (K, K) counts; rows are true classes, columns predicted ones.
         class_names: (K,).
-        normalize: write each cell's share of its row, in percent, instead of its count.
+        normalize: write each cell's share of its row, in percent, instead of its count; only up to 30 classes
+            have text in their cells.
     """
-    counts = np.asarray(confusion)
+    counts, names = np.asarray(confusion), list(class_names)
+    if len(counts) > CELL_TEXT_CLASSES:
+        order = by_confusion(counts)
+        counts, names = counts[np.ix_(order, order)], [names[index] for index in order]
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
-    named = len(counts) <= CELL_TEXT_CLASSES
     with style.drawing():
-        figure = _canvas(len(counts), class_names if named else ())
+        figure = _canvas(names)
         axes = figure.subplots()
-        image = _cells(axes, shares, named)
-        if named and normalize:
-            axes.set_title("Percent of each true class", fontweight="normal", fontsize=8)
-        if named:
+        image = _cells(axes, shares)
+        if len(counts) <= CELL_TEXT_CLASSES:
             _write_cells(axes, counts, shares, normalize)
-            _name_ticks(axes, class_names)
-        axes.set_xlabel("predicted class" if named else "predicted class (number in the class table)")
-        axes.set_ylabel("true class" if named else "true class (number in the class table)")
-        if (block := _block(len(counts))) > 1:
-            axes.set_title(
-                f"Each dot: the darkest of {block} x {block} cells", fontweight="normal", fontsize=8
-            )
-        bar = figure.colorbar(image, ax=axes, shrink=0.6, aspect=24, pad=0.02, ticks=_ticks(len(counts)))
-        bar.set_label("share of the true class")
-        bar.outline.set_visible(False)
-        style.percent_axis(bar.ax.yaxis)
+        if len(counts) <= NAMED_CLASSES:
+            _name_ticks(axes, names)
+        else:
+            _mark_pairs(axes, counts, names)
+        axes.set_title(_title(len(counts), normalize), fontweight="normal", fontsize=8)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        _colour_bar(figure, axes, image, len(counts))
         return style.literal(figure)
 
 
-def _canvas(classes: int, names: Sequence[str]) -> Figure:
-    cell = 0.46 if classes <= 12 else 0.34
-    label = 0.075 * max((len(name) for name in style.shorten_all(names)), default=5)
-    side = min(max(cell * classes, 1.8), 10.5) if names else 6.0
+def _colour_bar(figure: Figure, axes: Axes, image: ScalarMappable, classes: int) -> None:
+    """Beside the cells; where a list stands there, below them."""
+    place = "right" if classes <= NAMED_CLASSES else "bottom"
+    bar = figure.colorbar(
+        image, ax=axes, location=place, shrink=0.6, aspect=24, pad=0.02, ticks=_ticks(classes)
+    )
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    style.percent_axis(bar.ax.yaxis if place == "right" else bar.ax.xaxis)
+
+
+def _title(classes: int, normalize: bool) -> str:
+    if classes <= CELL_TEXT_CLASSES:
+        return "Percent of each true class" if normalize else ""
+    block = _block(classes)
+    dots = f"\nEach dot: the darkest of {block} x {block} cells. Numbers: see the list." if block > 1 else ""
+    return _ORDER + (dots or ("" if classes <= NAMED_CLASSES else "\nNumbers: see the list."))
+
+
+def _canvas(names: Sequence[str]) -> Figure:
+    classes = len(names)
+    if classes > NAMED_CLASSES:
+        return style.new_figure(11, 8)
+    cell = 0.46 if classes <= 12 else 0.34 if classes <= CELL_TEXT_CLASSES else 0.085
+    letter = 0.075 if classes <= CELL_TEXT_CLASSES else 0.05
+    label = letter * max((len(name) for name in style.shorten_all(names)), default=5)
+    side = min(max(cell * classes, 1.8 if classes <= CELL_TEXT_CLASSES else 5.0), 10.5)
     return style.new_figure(side + label + 1.3, side + label + 0.5)
 
 
-def _cells(axes: Axes, shares: np.ndarray, named: bool) -> ScalarMappable:
+def _cells(axes: Axes, shares: np.ndarray) -> ScalarMappable:
     """Cells as shapes where they are few (sharp at any size), as an image where they are many."""
     norm = PowerNorm(0.5, vmin=0, vmax=1)
     axes.set_aspect("equal")
+    few = len(shares) <= CELL_TEXT_CLASSES
     for spine in axes.spines.values():
-        spine.set_visible(not named)
-    if not named:
+        spine.set_visible(not few)
+    if not few:
         dots = _darkest(shares, _block(len(shares)))
-        end = 0.5 + len(dots) * _block(len(shares))
-        extent = (0.5, end, end, 0.5)
+        end = len(dots) * _block(len(shares)) - 0.5
+        extent = (-0.5, end, end, -0.5)
         return axes.imshow(dots, cmap=style.SEQUENTIAL, norm=norm, extent=extent, interpolation="none")
     edges = np.arange(len(shares) + 1) - 0.5
     mesh = axes.pcolormesh(
@@ -122,6 +152,37 @@ def _percent(share: float) -> str:
 
 def _name_ticks(axes: Axes, class_names: Sequence[str]) -> None:
     names = style.shorten_all(class_names)
-    upright = max(len(name) for name in names) > 3
-    axes.set_yticks(range(len(names)), names)
-    axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
+    upright = len(names) > CELL_TEXT_CLASSES or max(len(name) for name in names) > 3
+    size = 8 if len(names) <= CELL_TEXT_CLASSES else 5
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0, fontsize=size)
+
+
+def _mark_pairs(axes: Axes, counts: np.ndarray, names: Sequence[str]) -> None:
+    """Number the most confused pairs where they stand, and list them beside the matrix."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    pairs = confused_pairs(counts, [str(index) for index in range(len(names))], MARKED_PAIRS)
+    lines = ["The most confused pairs (images)", ""]
+    for number, pair in enumerate(pairs, 1):
+        first, second = sorted((int(pair["first"]), int(pair["second"])))
+        axes.plot(second, first, "o", color=style.VERMILION, markersize=5, fillstyle="none")
+        axes.annotate(
+            f"{number}",
+            (second, first),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=7,
+            color=style.VERMILION,
+        )
+        labels = style.shorten_all([names[first], names[second]], 18)
+        there, back = int(counts[first, second]), int(counts[second, first])
+        lines.append(f"{number}  {labels[0]} as {labels[1]}: {there}\n      the other way: {back}")
+    axes.annotate(
+        "\n".join(lines) if pairs else "No mistake was made.",
+        (1.03, 1.0),
+        xycoords="axes fraction",
+        va="top",
+        fontsize=7.5,
+        linespacing=1.35,
+    )
