@@ -1,5 +1,9 @@
 """What the report says, and that it is one complete, safe page."""
 
+import base64
+import hashlib
+import itertools
+import math
 import re
 import subprocess
 import sys
@@ -16,17 +20,20 @@ from striate.evaluation import (
     Command,
     ReportContext,
     compute_metrics,
+    confusion_matrix,
     context_from_run,
     predictions_table,
     render_report,
     wilson,
 )
+from striate.evaluation.curves import curves_table
+from striate.evaluation.report import confusion, opening, svg
 from striate.evaluation.wording import duration, headline, percent, remarks
 from striate.files import write_json
 from striate.runs import Run
 
-VOID = {"meta", "img", "rect", "br", "link"}
-APART = {"td", "th", "dt", "dd", "p", "li", "h1", "h2", "h3", "pre"}
+VOID = {"meta", "img", "br", "link", "input"}
+APART = {"td", "th", "dt", "dd", "p", "li", "h1", "h2", "h3", "pre", "b", "small", "span", "svg", "text"}
 
 
 class Page(HTMLParser):
@@ -36,7 +43,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.open: list[str] = []
-        self.text = ""
+        self.text = self.scripts = ""
         self.feed(html)
         self.close()
         assert self.open == []
@@ -55,7 +62,9 @@ class Page(HTMLParser):
             self.text += "\n"
 
     def handle_data(self, data) -> None:
-        if "style" not in self.open:
+        if "script" in self.open:
+            self.scripts += data
+        elif "style" not in self.open:
             self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -98,13 +107,48 @@ def test_report_begins_with_the_result_in_words_and_numbers(context) -> None:
     html = render_report(context)
     correct = context.metrics["test"]["correct"]
     low, high = wilson(correct, 270)
-    sentence = (
+    first = re.search(r"<h1>(.*?)</h1>", html, re.DOTALL)
+    assert first is not None
+    assert first[1] == (
+        f"{round(100 * correct / 270)} of 100 new images would be named correctly, "
+        f"between {math.floor(100 * low)} and {math.ceil(100 * high)}."
+    )
+    lead = (
         f"{correct} of 270 test images ({100 * correct / 270:.1f} %) were named correctly; "
         f"on new images of this kind expect between {100 * low:.1f} % and {100 * high:.1f} %."
     )
-    first = re.search(r"<h1>(.*?)</h1>", html, re.DOTALL)
-    assert first is not None
-    assert first[1].replace("\u00a0", " ") == sentence
+    assert lead in Page(html).words.replace("\u00a0", " ")
+
+
+@pytest.mark.parametrize(
+    ("correct", "n", "seen", "text"),
+    [
+        (91, 100, False, "91 of 100 new images would be named correctly, between 83 and 96."),
+        (998, 1000, False, "998 of 1,000 new images would be named correctly, between 992 and 1,000."),
+        (30, 30, False, "100 of 100 new images would be named correctly, between 88 and 100."),
+        (0, 200, False, "0 of 1,000 new images would be named correctly, between 0 and 19."),
+        (91, 100, True, "91 of 100 training images are named correctly; new ones were not tested."),
+    ],
+)
+def test_sentence_counts_new_images_and_rounds_its_interval_outwards(correct, n, seen, text) -> None:
+    low, high = wilson(correct, n)
+    share = {"value": correct / n, "low": low, "high": high}
+    assert opening.sentence(share, n, seen) == text
+
+
+@pytest.mark.parametrize("value", [0.0, 0.001, 0.37, 0.5, 0.994, 0.9999, 1.0])
+@pytest.mark.parametrize("width", [0.0, 0.01, 0.2])
+def test_squares_hold_the_result_and_its_interval(value, width) -> None:
+    share = {"value": value, "low": max(0.0, value - width), "high": min(1.0, value + width)}
+    right, surely_right, surely_wrong = opening.square_counts(share)
+    assert 0 <= surely_right <= right <= 100 - surely_wrong <= 100
+    assert abs(right - 100 * value) <= 1
+    assert (right == 100) == (value == 1)
+    assert (right == 0) == (value == 0)
+    drawing = opening.squares(share)
+    assert drawing.count('class="right"') == surely_right
+    assert drawing.count('class="wrong"') == surely_wrong
+    assert drawing.count(" open") == 100 - surely_right - surely_wrong
 
 
 def test_report_says_what_was_trained_on_what_and_how(context) -> None:
@@ -136,26 +180,48 @@ def test_report_shows_every_class_with_its_numbers(context) -> None:
 def test_report_is_one_page_that_loads_nothing(context) -> None:
     html = render_report(context)
     page = Page(html)
-    policy = next(a["content"] for a in page.all("meta") if a.get("http-equiv") == "Content-Security-Policy")
-    assert "default-src 'none'" in policy
-    assert page.all("script") == []
     assert page.all("link") == []
-    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in page.all("img"))
-    assert not re.search(r"url\(|@import|\bon\w+=", html)
+    assert page.all("img") == []
+    assert not re.search(r"url\(|@import|\bon\w+=|https?://(?!www\.w3\.org/2000/svg)", html)
     assert [a for a in page.all("a") if not a["href"].startswith("#")] == []
+    assert not any("style" in attributes for _, attributes in page.tags)
+    assert len(html) < 200_000
+
+
+def test_policy_allows_the_pages_own_style_and_script_alone(context) -> None:
+    html = render_report(context)
+    content = next(
+        a["content"] for a in Page(html).all("meta") if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    policy = dict(rule.split(" ", 1) for rule in content.split("; "))
+    hashes = {
+        f"{name}-src": f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for name in ("style", "script")
+        for text in re.findall(rf"<{name}>(.*?)</{name}>", html, re.DOTALL)
+    }
+    assert policy == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        **hashes,
+    }
 
 
 def test_report_can_be_read_by_a_screen_reader(context) -> None:
     page = Page(render_report(context))
     assert page.all("html") == [{"lang": "en"}]
-    assert len(page.all("h1")) == len(page.all("main")) == len(page.all("title")) == 1
-    assert len(page.all("img")) == 4
-    assert all(len(image["alt"]) > 20 for image in page.all("img"))
+    assert len(page.all("h1")) == len(page.all("main")) == 1
+    drawings = [svg for svg in page.all("svg") if svg.get("aria-hidden") != "true"]
+    assert len(drawings) == 4  # squares, loss, accuracy, reliability
+    assert all(svg["role"] == "img" and len(svg["aria-label"]) > 20 for svg in drawings)
     assert all(cell.get("scope") for cell in page.all("th"))
     identities = [a["id"] for _, a in page.tags if "id" in a]
     assert len(identities) == len(set(identities))
     named = [a["aria-labelledby"] for _, a in page.tags if "aria-labelledby" in a]
     assert set(named) <= set(identities)
+    targets = {a["href"].removeprefix("#") for a in page.all("a")}
+    assert targets <= set(identities)
 
 
 def test_every_name_is_escaped(context, make_predictions, naughty_names) -> None:
@@ -178,8 +244,9 @@ def test_every_name_is_escaped(context, make_predictions, naughty_names) -> None
             )
         )
     )
-    assert page.all("script") == []
+    assert len(page.all("script")) == 2
     assert page.text.count(evil) >= 10
+    assert evil not in page.scripts
     for name in naughty_names:
         assert name.replace("\x00", "").replace("\x1b", "") in page.text
 
@@ -210,12 +277,13 @@ def test_report_of_an_evaluation_has_no_training(make_predictions) -> None:
     )
     assert f"{entry['correct']} of 500 images of new photos" in page.words
     assert "squared error" in page.words
+    assert "Where to draw the line" in page.words
     assert "Trained on cats and dogs: 2 classes" in page.words
     assert "on new images of this kind expect" in page.words
-    assert "validation" not in page.words
-    for absent in ("How training went", "Settings", "Environment", "Repeat it", "Files beside"):
+    assert "A threshold must be chosen on validation images" in page.words
+    assert "choosing the epoch" not in page.words
+    for absent in ("How training went", "Settings", "Environment", "Repeat it", "Files beside", "Images"):
         assert absent not in page.words
-    assert len(page.all("img")) == 2
 
 
 def test_report_without_validation_keeps_the_last_epoch(context, make_history) -> None:
@@ -237,7 +305,7 @@ def test_weighty_remarks_come_first_and_the_others_below(context) -> None:
     messages = tuple(f"message number {k}" for k in range(5))
     html = render_report(replace(context, messages=messages))
     assert "3 further remarks" in Page(html).words
-    assert html.index("message number 0") < html.index("Scores") < html.index("message number 4")
+    assert html.index("message number 0") < html.index("How good it is") < html.index("message number 4")
 
 
 @pytest.mark.parametrize(
@@ -264,10 +332,106 @@ def test_report_without_mistakes_says_so(context) -> None:
 
 
 def test_report_of_a_thousand_classes_numbers_them(context, make_predictions) -> None:
-    entry = compute_metrics(make_predictions(1000, 3000))
+    entry = compute_metrics(make_predictions(1000, 3000), resamples=10)
     html = render_report(replace(context, metrics={"test": entry}, counts={}))
     assert len(html) < 2_000_000
     assert "1000 class 999 " in Page(html).words
+    assert html.count('role="region" aria-label="Confusion matrix"') == 0
+
+
+def test_report_shows_the_weighted_total_of_several_sets(context) -> None:
+    part = {"value": 0.7, "low": 0.6, "high": 0.8, "samples": 90}
+    parts = [part | {"name": name, "weight": weight} for name, weight in (("orig", 0.75), ("new", 0.25))]
+    total = {"value": 0.7, "low": 0.62, "high": 0.77, "parts": parts}
+    sets = dict.fromkeys(("orig", "new"), context.metrics["test"])
+    words = Page(render_report(replace(context, metrics=sets, total=total))).words.replace("\u00a0", " ")
+    assert "70 of 100 new images would be named correctly, between 62 and 77." in words
+    assert "Weighted over 2 sets: 70.0 %, interval 62.0 % to 77.0 %." in words
+    assert "orig 0.75 90 70.0 % 60.0\u201380.0 new 0.25 90" in words
+
+
+def test_report_lists_images_that_could_not_be_used(context) -> None:
+    listed = replace(context, quarantined=101, quarantine=[("<a>.png", "truncated")])
+    words = Page(render_report(listed)).words
+    assert "<a>.png truncated" in words
+    assert "100 more stand in quarantine.csv" in words
+
+
+def test_report_without_calibration_areas_pairs_or_points_leaves_their_parts_out(context) -> None:
+    optional = ("calibration", "roc_auc", "average_precision", "confused_pairs", "top_k", "brier")
+    entry = {key: value for key, value in context.metrics["test"].items() if key not in optional}
+    entry["per_class"] = [
+        {key: value for key, value in row.items() if key not in ("roc_auc", "average_precision", "few")}
+        for row in entry["per_class"]
+    ]
+    words = Page(render_report(replace(context, metrics={"test": entry}))).words
+    assert "Class by class" in words
+    for absent in ("certainty", "ROC", "Pairs that are confused", "Brier", "Where to draw"):
+        assert absent not in words
+
+
+def test_curves_of_the_run_are_drawn(context, make_predictions) -> None:
+    predictions = make_predictions(3, 270)
+    curves = curves_table(predictions, context.metrics["test"])
+    html = render_report(replace(context, curves=curves.astype(str)))
+    page = Page(html)
+    assert "How well it tells classes apart" in page.words
+    assert html.count('class="line val thin"') == 2 * 2
+    lowest = min(context.metrics["test"]["per_class"], key=lambda row: row["roc_auc"]["value"])
+    assert f"Strong line: '{lowest['name']}', area {lowest['roc_auc']['value']:.4g}" in page.words
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_threshold_is_counted_on_validation_or_warned_about(context, make_predictions, split) -> None:
+    entries = {
+        name: compute_metrics(make_predictions(2, 200, seed=seed))
+        for seed, name in enumerate(("test", split))
+    }
+    words = Page(render_report(replace(context, metrics=entries, counts={}))).words
+    assert ("Counted on the validation images, as it must be" in words) == (split == "val")
+    assert ("A threshold must be chosen on validation images" in words) == (split == "test")
+    for ratio in (0.1, 1, 10):
+        best = min(
+            entries[split]["operating_points"],
+            key=lambda point: (
+                ratio * point["false_negative"] + point["false_positive"],
+                abs(point["threshold"] - 1 / (1 + ratio)),
+            ),
+        )
+        counts = "true_positive", "false_negative", "false_positive", "true_negative"
+        row = f"{ratio:g} false alarm{'' if ratio == 1 else 's'} {best['threshold']:.3g} "
+        assert row + " ".join(str(best[count]) for count in counts) in words
+
+
+def test_groups_hold_the_classes_that_are_taken_for_one_another() -> None:
+    counts = 90 * np.eye(40, dtype=np.int64)
+    for first in range(0, 40, 4):  # blocks of four, scattered over the classes
+        block = [(first + step) * 7 % 40 for step in range(4)]
+        for one, other in itertools.permutations(block, 2):
+            counts[one, other] = 3
+    found = confusion.groups(counts)
+    expected = {frozenset((first + step) * 7 % 40 for step in range(4)) for first in range(0, 40, 4)}
+    assert {frozenset(group) for group in found} == expected
+    shuffled = np.random.default_rng(0).permutation(40)
+    again = confusion.groups(counts[np.ix_(shuffled, shuffled)])
+    assert {frozenset(shuffled[group].tolist()) for group in again} == expected
+
+
+@pytest.mark.parametrize("classes", [31, 200])
+def test_groups_hold_every_class_once_and_no_more_than_the_limit(make_predictions, classes) -> None:
+    counts = confusion_matrix(compute_metrics(make_predictions(classes, 3000, strength=1), resamples=10))
+    found = confusion.groups(counts, largest=5)
+    assert sorted(index for group in found for index in group) == list(range(classes))
+    assert max(map(len, found)) <= 5
+
+
+@pytest.mark.parametrize("span", [(0, 1), (0.2, 0.203), (3, 1234), (-5, 5), (1e-7, 3e-7), (0, 0)])
+def test_ticks_are_few_and_lie_within(span) -> None:
+    found = svg.ticks(*span)
+    assert 1 <= len(found) <= 6
+    assert all(span[0] - 1e-12 <= value <= span[1] + 1e-12 for value in found)
+    assert found == sorted(set(found))
+    assert span == (0, 0) or len(found) >= 2
 
 
 def test_report_of_nothing_is_refused(context) -> None:

@@ -171,9 +171,7 @@ def reliability(entry: Mapping[str, Any]) -> Chart | None:
     most = max(row["samples"] for row in bins)
     for row in bins:
         x, y = frame.x(row["confidence"]), frame.y(row["accuracy"])
-        parts.append(
-            svg.line(x, frame.y(row["accuracy_low"]), x, frame.y(row["accuracy_high"]), "whisker")
-        )
+        parts.append(svg.line(x, frame.y(row["accuracy_low"]), x, frame.y(row["accuracy_high"]), "whisker"))
         radius = 2.5 + 6.5 * math.sqrt(row["samples"] / most)
         title = (
             f"{wording.counted(row['samples'], 'image')}: {wording.percent(row['confidence'])} sure, "
@@ -182,7 +180,7 @@ def reliability(entry: Mapping[str, Any]) -> Chart | None:
         parts.append(
             svg.element("circle", svg.element("title", title), cx=x, cy=y, r=radius, class_="dot val")
         )
-    parts.append(svg.text("as sure as right", frame.x(0.04), frame.y(0.16), "tick"))
+    parts.append(svg.text("as sure as right", frame.x(0.15), frame.y(0.06), "tick"))
     description = "Reliability: " + "; ".join(
         f"{wording.percent(row['confidence'])} sure, {wording.percent(row['accuracy'])} right "
         f"({row['samples']:,})"
@@ -209,7 +207,9 @@ def ranking(curves: pd.DataFrame | None, entry: Mapping[str, Any]) -> list[Chart
     lines: dict[str, dict[str, _Line]] = {"roc": {}, "pr": {}}
     for (name, curve), rows in curves.groupby(["class", "curve"], sort=False):
         if name in areas:
-            lines[curve][name] = list(zip(rows["x"].astype(float), rows["y"].astype(float), strict=True))
+            lines[str(curve)][str(name)] = list(
+                zip(rows["x"].astype(float), rows["y"].astype(float), strict=True)
+            )
     strong = wording.shorten(unguard(lowest))
     return [
         Chart(

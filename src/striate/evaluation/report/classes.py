@@ -11,6 +11,8 @@ from striate.evaluation.report import svg
 
 BALANCE_ROWS = 30
 """With more classes, their sizes are drawn as one profile instead of a bar each."""
+SCALED_CLASSES = 200
+"""With more classes, recall is not drawn beside its number."""
 _METRICS = {
     "recall": "recall",
     "precision": "precision",
@@ -48,7 +50,7 @@ def table(entry: Mapping[str, Any], counts: Mapping[str, Sequence[int]], split: 
             "number": index + 1,
             "counts": [counts[name][index] for name in others],
             "few": is_few(row),
-            "scale": _scale(row),
+            "scale": _scale(row) if len(per_class) <= SCALED_CLASSES else "",
         }
         for index, row in enumerate(per_class)
     ]
@@ -58,7 +60,7 @@ def table(entry: Mapping[str, Any], counts: Mapping[str, Sequence[int]], split: 
 
 def is_few(row: Mapping[str, Any]) -> bool:
     """Whether a class has images, but too few to be judged by them."""
-    return bool(0 < row["samples"] and row.get("few", row["samples"] < wording.FEW_IMAGES))
+    return bool(row["samples"] > 0 and row.get("few", row["samples"] < wording.FEW_IMAGES))
 
 
 def _scale(row: Mapping[str, Any]) -> str:
@@ -66,12 +68,10 @@ def _scale(row: Mapping[str, Any]) -> str:
     if "recall" in row["undefined"]:
         return ""
     recall = row["recall"]
-    low, high = 100 * recall["low"], 100 * recall["high"]
-    parts = [
-        svg.element("rect", x=0, y=5, width=100, height=2, class_="rail"),
-        svg.element("rect", x=low, y=3, width=max(high - low, 0.6), height=6, class_="span"),
-        svg.element("rect", x=min(100 * recall["value"], 98.4), y=1, width=1.6, height=10, class_="mark"),
-    ]
+    low, high, value = (100 * recall[end] for end in ("low", "high", "value"))
+    span = f"M{low:.1f} 3H{max(high, low + 0.6):.1f}V9H{low:.1f}z"
+    mark = f"M{min(value, 98.4):.1f} 1h1.6v10h-1.6z"
+    parts = [svg.element("path", d=span, class_="span"), svg.element("path", d=mark, class_="mark")]
     return svg.element(
         "svg",
         "".join(parts),
@@ -147,9 +147,7 @@ def balance(counts: Mapping[str, Sequence[int]], names: Sequence[str]) -> Balanc
     if len(names) > BALANCE_ROWS:
         return Balance(splits, (), _profile(totals, words), words)
     most = max(totals) or 1
-    rows = [
-        (name, column, _bar(column, splits, most)) for name, column in zip(names, columns, strict=True)
-    ]
+    rows = [(name, column, _bar(column, splits, most)) for name, column in zip(names, columns, strict=True)]
     return Balance(splits, rows, "", words)
 
 
@@ -194,4 +192,5 @@ def _profile(totals: Sequence[int], words: str) -> str:
         svg.line(0, height, width, height, "axis"),
         svg.text(f"{most:,} images", 4, 8, "tick"),
     ]
-    return svg.drawing(width, height + 2, parts, f"Images of each class, the largest first. {words}", "profile")
+    description = f"Images of each class, the largest first. {words}"
+    return svg.drawing(width, height + 2, parts, description, "profile")

@@ -1,4 +1,4 @@
-"""The confusion matrix as the page shows it: a grid, or for many classes an overview and groups of classes."""
+"""The confusion matrix as the page shows it: a grid, or for many classes an overview and groups."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ GRID_CLASSES = 30
 """Up to so many classes stand in one grid."""
 GROUP_CLASSES = 12
 """No group of classes is larger."""
-GROUPS = 16
+GROUPS = 24
 """So many groups are drawn; every class can be searched."""
-_GROUP_SHARE = 0.01
-"""Classes stand together if at least this share of the images of both is taken for the other, and 2 images."""
+GROUP_SHARE = 0.01
+"""Classes stand together if on average this share of their images is taken for one another, and 2 images."""
 _STEPS = (0.005, 0.03, 0.1, 0.2, 0.35, 0.6, 0.85)
 """Shares of the true class at which a cell's colour changes: finer where mistakes lie."""
-_OVERVIEW = 600  # units a side of the overview
+_TELLING = 3  # mistakes between two classes that are worth a sentence
+_SMALLEST_MARK = 0.004  # of the overview's side
 
 
 @dataclass(frozen=True)
@@ -89,22 +90,40 @@ def of_entry(entry: Mapping[str, Any]) -> Confusion:
     return Confusion(None, drawn, _overview(counts[np.ix_(order, order)]), order, within)
 
 
+def in_words(entry: Mapping[str, Any]) -> str:
+    """Return the finding: which two classes are confused most, where there are mistakes enough to say so."""
+    mistakes = entry["samples"] - entry["correct"]
+    if not mistakes:
+        return "No mistake was made on these images."
+    pairs = entry.get("confused_pairs", ())
+    count = pairs[0]["first_as_second"] + pairs[0]["second_as_first"] if pairs else 0
+    if count < _TELLING:
+        return f"{wording.counted(mistakes, 'mistake')}, no two classes confused more than twice."
+    first, second = (wording.shorten(pairs[0][key]) for key in ("first", "second"))
+    return f"Confused most: '{first}' and '{second}', {count:,} of {wording.counted(mistakes, 'mistake')}."
+
+
 def groups(counts: np.ndarray, largest: int = GROUP_CLASSES) -> list[list[int]]:
     """Return all classes in groups of those that are taken for one another, the largest groups first.
 
-    Pairs are joined in the order of their mutual confusion (the mean of both directions' shares) as long as
-    the group that they make holds no more than `largest` classes: single linkage with a limit. Classes
-    that are hardly confused stay alone, in their own order.
+    Pairs are taken in the order of their mutual confusion (the mean of both directions' shares). The groups
+    of both classes are joined if they then hold no more than `largest` classes, and if the mean confusion
+    between them is high enough too, so that groups do not grow into chains. Classes that are hardly
+    confused stay alone, in their own order.
 
     Args:
         counts: int (K, K); rows are true classes, columns predicted ones.
         largest: classes in a group.
     """
+    shares = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
+    mutual = (shares + shares.T) / 2
     group_of = list(range(len(counts)))
     members = [[index] for index in range(len(counts))]
-    for first, second in _pairs(counts):
+    for first, second in _pairs(counts, mutual):
         one, other = group_of[first], group_of[second]
         if one == other or len(members[one]) + len(members[other]) > largest:
+            continue
+        if mutual[np.ix_(members[one], members[other])].mean() < GROUP_SHARE:
             continue
         for index in members[other]:
             group_of[index] = one
@@ -113,16 +132,11 @@ def groups(counts: np.ndarray, largest: int = GROUP_CLASSES) -> list[list[int]]:
     return sorted((group for group in members if group), key=lambda group: (-len(group), group[0]))
 
 
-def _pairs(counts: np.ndarray) -> Iterable[tuple[int, int]]:
+def _pairs(counts: np.ndarray, mutual: np.ndarray) -> Iterable[tuple[int, int]]:
     """Pairs of classes that are taken for one another often enough, the most confused first."""
-    samples = counts.sum(axis=1)
-    either = np.triu(counts + counts.T, 1)
-    first, second = np.nonzero(either >= 2)
-    shares = counts / np.maximum(samples, 1)[:, None]
-    mutual = (shares[first, second] + shares[second, first]) / 2
-    kept = mutual >= _GROUP_SHARE
-    order = np.argsort(-mutual[kept], kind="stable")
-    return zip(first[kept][order].tolist(), second[kept][order].tolist(), strict=True)
+    first, second = np.nonzero(np.triu((counts + counts.T >= 2) & (mutual >= GROUP_SHARE), 1))
+    order = np.argsort(-mutual[first, second], kind="stable")
+    return zip(first[order].tolist(), second[order].tolist(), strict=True)
 
 
 def _mistakes(counts: np.ndarray, group: Sequence[int]) -> int:
@@ -162,27 +176,24 @@ def _look(share: float, right: bool) -> str:
 
 
 def _overview(counts: np.ndarray) -> str:
-    """Draw the whole matrix, a path a colour; marks never get too small to be seen."""
+    """Draw the whole matrix, a path a colour, a cell a unit; marks never get too small to be seen."""
     classes = len(counts)
-    unit = _OVERVIEW / classes
-    mark = max(unit, 2.4)
     shares = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
     true, predicted = np.nonzero(counts)
     looks = np.searchsorted(_STEPS, shares[true, predicted], side="right")
-    parts = [svg.element("rect", width=_OVERVIEW, height=_OVERVIEW, class_="field")]
+    mark = max(1.0, _SMALLEST_MARK * classes)
+    parts = [svg.element("rect", width=classes, height=classes, class_="field")]
     for right in (False, True):
         for look in range(len(_STEPS) + 1):
             here = (looks == look) & ((true == predicted) == right)
             if here.any():
-                path = "".join(
-                    f"M{(p + 0.5) * unit - mark / 2:.1f} {(t + 0.5) * unit - mark / 2:.1f}h{mark:.1f}v{mark:.1f}"
-                    f"h-{mark:.1f}z"
-                    for t, p in zip(true[here].tolist(), predicted[here].tolist(), strict=True)
-                )
+                cells = zip(predicted[here].tolist(), true[here].tolist(), strict=True)
+                path = "".join(f"M{column} {row}h0" for column, row in cells)  # a dot: square line ends
                 parts.append(svg.element("path", d=path, class_=f"{'r' if right else 'w'}{look + 1}"))
-    right_share = np.trace(counts) / max(1, counts.sum())
+    marks = svg.element("g", "".join(parts[1:]), transform="translate(.5 .5)", stroke_width=mark)
+    share = wording.percent(float(np.trace(counts) / max(1, counts.sum())))
     description = (
-        f"Confusion matrix of {classes} classes: {wording.percent(right_share)} of the images lie on the "
-        "diagonal. The pairs of classes that are confused most are listed in a table below."
+        f"Confusion matrix of {classes} classes: {share} of the images lie on the diagonal. The pairs of "
+        "classes that are confused most are listed below."
     )
-    return svg.drawing(_OVERVIEW, _OVERVIEW, parts, description, "overview")
+    return svg.drawing(classes, classes, [parts[0], marks], description, "overview")

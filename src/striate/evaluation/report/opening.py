@@ -57,12 +57,23 @@ def square_counts(accuracy: Mapping[str, float]) -> tuple[int, int, int]:
     return right, surely_right, surely_wrong
 
 
-def sentence(split: str, entry: Mapping[str, Any], data_name: str = "") -> str:
-    """Say in words what the measured accuracy means for new images."""
-    accuracy = entry["accuracy"]
-    base = 1000 if not 0.01 <= accuracy["value"] < 0.99 and entry["samples"] >= SQUARES else 100
+def sentence(accuracy: Mapping[str, float], samples: int, seen: bool) -> str:
+    """Say in words what a measured accuracy means for new images.
+
+    Of 100 images, or of 1,000 where 100 would hide how near the result is to all or none; the interval is
+    rounded outwards.
+
+    Args:
+        accuracy: `value`, `low`, `high`.
+        samples: how many images were measured.
+        seen: whether the network was trained on these very images.
+    """
+    fine = samples >= SQUARES and not 0.01 <= accuracy["value"] < 0.99
+    base = 10 * SQUARES if fine else SQUARES
     low, high = math.floor(base * accuracy["low"] + 1e-9), math.ceil(base * accuracy["high"] - 1e-9)
     value = min(max(round(base * accuracy["value"]), low), high)
+    if seen:
+        return f"{value:,} of {base:,} training images are named correctly; new ones were not tested."
     return f"{value:,} of {base:,} new images would be named correctly, between {low:,} and {high:,}."
 
 
@@ -143,5 +154,3 @@ def _goal(context: ReportContext, entry: Mapping[str, Any]) -> str:
         return f"The goal of {goal} is missed: the whole interval lies below it."
     reached = "reached" if entry["accuracy"]["value"] >= context.goal else "missed"
     return f"The goal of {goal} is {reached}, but it lies within the interval: this test cannot settle it."
-
-

@@ -53,10 +53,12 @@ def render_report(context: ReportContext) -> str:
 def _first_screen(context: ReportContext) -> dict[str, Any]:
     split, entry = context.split, context.metrics[context.split]
     remarks = context.remarks
+    accuracy = entry["accuracy"] if context.total is None else context.total
+    samples = sum(part["samples"] for part in context.total["parts"]) if context.total else entry["samples"]
     return {
-        "sentence": opening.sentence(split, entry, context.evaluated_on),
+        "sentence": opening.sentence(accuracy, samples, split == "train" and not context.evaluated_on),
         "headline": wording.headline(split, entry, context.evaluated_on),
-        "squares": opening.squares(entry["accuracy"]),
+        "squares": opening.squares(accuracy),
         "split": split,
         "kind": wording.image_kind("" if context.evaluated_on else split),
         "entry": entry,
@@ -69,7 +71,7 @@ def _first_screen(context: ReportContext) -> dict[str, Any]:
 def _sections(context: ReportContext) -> dict[str, Any]:
     entry, history = context.metrics[context.split], _history(context)
     names = [row["name"] for row in entry["per_class"]]
-    explorer = thresholds.explorer(context.metrics, context.split)
+    explorer = thresholds.explorer(context.metrics, context.split, bool(context.evaluated_on))
     shown = confusion.of_entry(entry)
     curves = []
     if history is not None:
@@ -79,6 +81,7 @@ def _sections(context: ReportContext) -> dict[str, Any]:
         "curves": curves,
         "confusion": shown,
         "pairs": classes.pairs(entry),
+        "mistakes": confusion.in_words(entry),
         "classes": classes.table(entry, context.counts, context.split),
         "numbered": len(names) > confusion.GRID_CLASSES,
         "worst": images.cards(context.gallery, "worst"),
@@ -111,10 +114,11 @@ def _page_data(
         "table": f"predictions-{context.split}.csv",
     }
     if shown.grid is None:
+        data["order"] = list(shown.order)
         counts = confusion_matrix(context.metrics[context.split])
         true, predicted = counts.nonzero()
-        data["cells"] = [true.tolist(), predicted.tolist(), counts[true, predicted].tolist()]
-        data["order"] = list(shown.order)
+        if context.gallery is None or len(context.gallery["cells"]) < len(true):  # else they stand there
+            data["cells"] = [true.tolist(), predicted.tolist(), counts[true, predicted].tolist()]
     if explorer is not None:
         data["points"] = explorer.points
     return data

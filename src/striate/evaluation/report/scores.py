@@ -38,13 +38,18 @@ METRICS = (
     Metric("right within the first 2", "the true class is among the 2 most probable", ("top_k", "2")),
     Metric("right within the first 3", "the true class is among the 3 most probable", ("top_k", "3")),
     Metric("right within the first 5", "the true class is among the 5 most probable", ("top_k", "5")),
-    Metric("macro precision", "of the images named so, the share that is right; mean", ("precision", "macro")),
+    Metric("macro precision", "share right of the images named so; mean", ("precision", "macro")),
     Metric("weighted precision", "the same, classes weighted by their images", ("precision", "weighted")),
     Metric("macro F1", "harmonic mean of precision and recall; mean over the classes", ("f1", "macro")),
     Metric("weighted F1", "the same, classes weighted by their images", ("f1", "weighted")),
-    Metric("log loss", "mean of −ln p of the true class; 0 is perfect", ("log_loss",), "loss"),
+    Metric("log loss", "mean of \u2212ln p of the true class; 0 is perfect", ("log_loss",), "loss"),
     Metric("Brier score", "mean squared error of the probabilities; 0 is perfect", ("brier",), "loss"),
-    Metric("squared error", "mean of (p − y)² of the second class; 0 is perfect", ("squared_error",), "loss"),
+    Metric(
+        "squared error",
+        "mean squared error of the second class's probability; 0 is perfect",
+        ("squared_error",),
+        "loss",
+    ),
     Metric(
         "calibration error",
         "how far its certainty lies from how often it is right, on average",
@@ -71,13 +76,15 @@ def written(value: float | None, kind: str) -> str:
         return "∞"
     if kind == "share":
         return wording.percent(value)
-    return f"{value:.4f}" if kind == "area" else wording.number(value)
+    if kind == "loss":
+        return wording.number(value)
+    return ">0.9999" if 0.99995 <= value < 1 else f"{value:.4f}"
 
 
 def span(score: Mapping[str, float], kind: str = "share") -> str:
-    """Return an interval as briefly as it goes: `86.2–96.9`."""
+    """Return an interval as briefly as it goes: both ends with a dash between."""
     low, high = (written(score[end], kind).removesuffix("\u00a0%") for end in ("low", "high"))
-    return f"{low}–{high}"
+    return f"{low}\u2013{high}"
 
 
 @dataclass(frozen=True)
@@ -138,10 +145,11 @@ def certainty(entry: Mapping[str, Any]) -> str:
     if not bins:
         return ""
     total = sum(row["samples"] for row in bins)
-    sure, right = (sum(row[key] * row["samples"] for row in bins) / total for key in ("confidence", "accuracy"))
+    sure = sum(row["confidence"] * row["samples"] for row in bins) / total
+    right = sum(row["accuracy"] * row["samples"] for row in bins) / total
     words = f"On average the network is {wording.percent(sure)} sure and {wording.percent(right)} right"
     if abs(sure - right) < _NEAR:
-        return f"{words}: taken together, its certainty can be believed."
+        return f"{words}: taken together, it is as sure as it should be."
     if sure > right:
         return f"{words}: it is surer than it should be."
     return f"{words}: it is more often right than it believes."

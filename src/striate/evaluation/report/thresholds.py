@@ -21,7 +21,7 @@ class Explorer:
         first, second: names of the classes; the second is the one that is looked for.
         split: the images whose operating points these are.
         honest: whether these images may choose a threshold (validation images may, test images may not).
-        points: [threshold, true positive, false positive, true negative, false negative], thresholds ascending.
+        points: threshold (ascending), true positives, false positives, true negatives, false negatives.
         examples: (cost ratio, its best point).
     """
 
@@ -33,9 +33,18 @@ class Explorer:
     examples: Sequence[tuple[float, Sequence[float]]]
 
 
-def explorer(metrics: Mapping[str, Mapping[str, Any]], split: str) -> Explorer | None:
-    """Return the explorer of validation's operating points, else of `split`'s; None without any."""
-    chosen = "val" if metrics.get("val", {}).get("operating_points") else split
+def explorer(
+    metrics: Mapping[str, Mapping[str, Any]], split: str, evaluated: bool = False
+) -> Explorer | None:
+    """Return the explorer of validation's operating points, else of `split`'s; None without any.
+
+    Args:
+        metrics: split -> entry of `metrics.json`.
+        split: what the report is about.
+        evaluated: whether these images are of other data than was trained on, none of them for choosing.
+    """
+    validated = not evaluated and bool(metrics.get("val", {}).get("operating_points"))
+    chosen = "val" if validated else split
     entry = metrics[chosen]
     if not entry.get("operating_points"):
         return None
@@ -43,4 +52,4 @@ def explorer(metrics: Mapping[str, Mapping[str, Any]], split: str) -> Explorer |
     points = {threshold: [threshold, *(row[count] for count in COUNTS)] for threshold, row in rows.items()}
     first, second = (row["name"] for row in entry["per_class"])
     examples = [(ratio, points[choose_threshold(entry["operating_points"], ratio, 1)]) for ratio in RATIOS]
-    return Explorer(first, second, chosen, chosen == "val", list(points.values()), examples)
+    return Explorer(first, second, chosen, validated, list(points.values()), examples)

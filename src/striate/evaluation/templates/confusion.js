@@ -2,7 +2,19 @@
 
 const FIRST_IMAGES = 12; // images of a cell shown at once
 const panel = document.getElementById("panel");
+const CELLS = PAGE.cells ?? cellsOfImages(); // true classes, classes named, counts
 let opener = null; // what opened the panel; focus goes back there
+
+function cellsOfImages() {
+  const columns = [[], [], []];
+  for (const [key, { count }] of Object.entries(IMAGES?.cells ?? {})) {
+    const [t, p] = key.split(",").map(Number);
+    columns[0].push(t);
+    columns[1].push(p);
+    columns[2].push(count);
+  }
+  return columns;
+}
 
 function startConfusion() {
   const section = document.querySelector(".confusion");
@@ -18,7 +30,7 @@ function startConfusion() {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !panel.hidden) closePanel();
   });
-  if (PAGE.cells !== undefined) startLookup();
+  if (PAGE.order !== undefined) startLookup();
 }
 
 /** Make a table a grid with one tab stop, in which the arrow keys move. */
@@ -30,7 +42,7 @@ function startGrid(grid) {
     cell.dataset.count = cell.textContent;
     const [t, p] = [PAGE.classes[cell.dataset.t], PAGE.classes[cell.dataset.p]];
     const n = cell.dataset.share === undefined ? "no image" : counted(Number(cell.dataset.count), "image");
-    cell.setAttribute("aria-label", `${n} of ${t} named ${p}`);
+    cell.setAttribute("aria-label", `${n} of ${t}, named ${p}`);
   }
   (grid.querySelector("td[data-share]") ?? rows[0][0]).tabIndex = 0;
   grid.addEventListener("keydown", (event) => moveInGrid(event, rows));
@@ -73,18 +85,16 @@ function linkCount(count) {
   if (count.textContent === "0") return;
   const [t, p] = count.dataset.open.split(",").map(Number);
   const link = button(count.textContent, "link", () => openCell(t, p, link));
-  link.setAttribute("aria-label", `${counted(countOf(t, p), "image")} of ${PAGE.classes[t]} named ${PAGE.classes[p]}`);
+  link.setAttribute("aria-label", `${counted(countOf(t, p), "image")} of ${PAGE.classes[t]}, named ${PAGE.classes[p]}`);
   count.replaceChildren(link);
 }
 
 function countOf(t, p) {
   const cell = IMAGES?.cells[`${t},${p}`];
   if (cell !== undefined) return cell.count;
-  if (PAGE.cells === undefined) {
-    const shown = document.querySelector(`td[data-t="${t}"][data-p="${p}"]`);
-    return Number(shown.dataset.count);
-  }
-  return PAGE.cells[2][PAGE.cells[0].findIndex((row, index) => row === t && PAGE.cells[1][index] === p)] ?? 0;
+  const shown = document.querySelector(`td[data-t="${t}"][data-p="${p}"]`);
+  if (shown !== null) return Number(shown.dataset.count);
+  return CELLS[2][CELLS[0].findIndex((row, index) => row === t && CELLS[1][index] === p)] ?? 0;
 }
 
 /** Show the images of class t that were named p. */
@@ -94,8 +104,8 @@ function openCell(t, p, from) {
   for (const cell of document.querySelectorAll(`td[data-t="${t}"][data-p="${p}"]`)) cell.classList.add("open");
   const count = countOf(t, p);
   const cell = IMAGES?.cells[`${t},${p}`] ?? { images: [], complete: false };
-  const verdict = t === p ? ["named correctly"] : ["named ", nameOf(p)];
-  const heading = make("h3", {}, `${counted(count, "image")} of `, nameOf(t), " ", ...verdict);
+  const verdict = t === p ? [", named correctly"] : [", named ", nameOf(p)];
+  const heading = make("h3", {}, `${counted(count, "image")} of `, nameOf(t), ...verdict);
   const head = make("div", { class: "head" }, heading, button("Close", "close", closePanel));
   const list = make("ul", { class: "cards" });
   panel.replaceChildren(head, make("p", { class: "quiet" }, shareOf(count, t)), list);
@@ -190,15 +200,15 @@ function nearestRow(row, column) {
   PAGE.order.forEach((index, place) => { places[index] = place; });
   let nearest = PAGE.order[row];
   let least = Infinity;
-  PAGE.cells[0].forEach((t, index) => {
-    const distance = Math.hypot(places[t] - row, places[PAGE.cells[1][index]] - column);
+  CELLS[0].forEach((t, index) => {
+    const distance = Math.hypot(places[t] - row, places[CELLS[1][index]] - column);
     if (distance < least) [least, nearest] = [distance, t];
   });
   return nearest;
 }
 
 function showClass(index) {
-  const [trues, names, counts] = PAGE.cells;
+  const [trues, names, counts] = CELLS;
   const taken = [];
   const mistaken = [];
   trues.forEach((t, at) => {
