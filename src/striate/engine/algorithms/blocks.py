@@ -1,0 +1,103 @@
+"""What the blocked algorithms share: pieces of images, channels last, in a core's own cache.
+
+Images lie in memory as (N, C, H, W). Inside a block the channels come last, (n, h, w, C): then all channels of
+a pixel are neighbours, a patch is a few long runs, and matrix products need no rearrangement. `load` brings a
+piece of images into that form with its padding, `store` takes it back. Arrays that are channels-last in memory
+already (a transposed view of (N, H, W, C)) pass through both at the speed of a plain copy.
+
+The batch is cut into lanes, by shape alone; threads take lanes as they come. A lane adds up its own part of the
+weight gradient, and the lanes' parts are added in their order: the same bits, however many threads there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from striate.engine import blas, parallel
+
+LANES = 8
+"""Parts of a batch that threads can take."""
+
+_WAYS_APART = 512
+"""Bytes; rows this far apart (or a multiple) fall into the same few places of a cache and push each other out."""
+
+
+class Scratch:
+    """Arrays that a lane uses again for every block, so that they stay in the cache."""
+
+    def __init__(self, dtype: np.dtype) -> None:
+        self.dtype = dtype
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def take(self, name: str, *shape: int) -> np.ndarray:
+        """Return an array of `shape` with any content; the one of this name before is overwritten."""
+        size = int(np.prod(shape))
+        if name not in self._arrays or self._arrays[name].size < size:
+            self._arrays[name] = np.empty(size, self.dtype)
+        return self._arrays[name][:size].reshape(shape)
+
+
+def lanes(batch: int) -> list[slice]:
+    """Cut `batch` images into at most LANES slices of almost equal length."""
+    count = min(LANES, batch)
+    edges = [batch * lane // count for lane in range(count + 1)]
+    return [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+
+
+def run(work: Callable[[slice], None], parts: list[slice]) -> None:
+    """Call `work` on all parts, spread over the threads, each with a BLAS of one thread."""
+    with blas.one_thread():
+        parallel.run(work, parts)
+
+
+def load(source: np.ndarray, target: np.ndarray, top: int, left: int, scratch: Scratch) -> None:
+    """Copy a piece of images into the middle of zeros, channels last.
+
+    Args:
+        source: (n, C, h, w), any strides.
+        target: (n, H, W, C), overwritten.
+        top: rows of zeros above the piece in `target`; negative where the piece begins above it.
+        left: columns of zeros to the left, likewise.
+        scratch: for a rearranged copy.
+    """
+    height, width = target.shape[1:3]
+    source = source[:, :, max(0, -top) : height - top, max(0, -left) : width - left]
+    rows = slice(max(0, top), max(0, top) + source.shape[2])
+    columns = slice(max(0, left), max(0, left) + source.shape[3])
+    target[:, : rows.start] = 0
+    target[:, rows.stop :] = 0
+    target[:, rows, : columns.start] = 0
+    target[:, rows, columns.stop :] = 0
+    if source.strides[1] % _WAYS_APART == 0 and source.strides[1] != source.itemsize:
+        source = _spread(source, scratch)
+    target[:, rows, columns] = source.transpose(0, 2, 3, 1)
+
+
+def _spread(source: np.ndarray, scratch: Scratch) -> np.ndarray:
+    """Copy (n, C, h, w) so that its channels lie at distances which do not collide in the cache."""
+    n, C, h, w = source.shape
+    roomy = scratch.take("spread", n, C, h * w + 16)[:, :, : h * w].reshape(n, C, h, w)
+    roomy[...] = source
+    return roomy
+
+
+def like(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return an empty (N, C, H, W) array, channels-last in memory where x is."""
+    N, C, H, W = shape
+    if x.strides[1] == x.itemsize and x.shape[1] > 1 and not x.flags.c_contiguous:
+        return np.empty((N, H, W, C), x.dtype).transpose(0, 3, 1, 2)
+    return np.empty(shape, x.dtype)
+
+
+def sum_pixels(images: np.ndarray) -> np.ndarray:
+    """Sum (N, C, H, W) over images and pixels: (C,)."""
+    parts = lanes(images.shape[0])
+    sums = np.zeros((len(parts), images.shape[1]), images.dtype)
+
+    def add(lane: slice) -> None:
+        images[lane].sum(axis=(0, 2, 3), out=sums[parts.index(lane)])
+
+    run(add, parts)
+    return sums.sum(axis=0)

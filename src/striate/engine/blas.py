@@ -1,0 +1,65 @@
+"""NumPy's BLAS held to one thread while the engine's own threads each multiply small matrices.
+
+Two threads with a product each run faster than one product split over two threads, because nothing waits
+between the products and each works in its own core's cache.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class _Hold:
+    """The limit is the whole process's: the first thread to enter sets it, the last to leave lifts it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.depth = 0
+        self.limit: Any = None
+
+    def enter(self) -> None:
+        with self.lock:
+            if self.depth == 0:
+                self.limit = _controller().limit(limits=1)
+                self.limit.__enter__()
+            self.depth += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.depth -= 1
+            if self.depth == 0:
+                self.limit.__exit__(None, None, None)
+
+
+_HOLD = _Hold()
+
+
+@cache
+def _controller() -> Any:
+    """NumPy's OpenBLAS (and SciPy's, where it is loaded); searching for it takes a millisecond, once."""
+    return ThreadpoolController().select(user_api="blas")
+
+
+def kernel() -> str:
+    """Return which kernels of which BLAS multiply matrices here, `openblas 0.3.31 SkylakeX`."""
+    found = {
+        f"{library['internal_api']} {library['version']} {library.get('architecture', '')}".strip()
+        for library in _controller().info()
+    }
+    return ", ".join(sorted(found)) or "unknown"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Hold BLAS to one thread, in the whole process, until the block ends."""
+    _HOLD.enter()
+    try:
+        yield
+    finally:
+        _HOLD.leave()
