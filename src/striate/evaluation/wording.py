@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 FEW_IMAGES = 10
 """A class with fewer test images is measured too roughly to be judged."""
 SMALL_TEST = 100
+POOR_CALIBRATION = 0.03
+"""From this expected calibration error on (its lower limit), probabilities are said to be off."""
 LONGEST_NAME = 24
 """Characters of a class name in a figure or a sentence."""
 _KINDS = {"train": "training image", "val": "validation image", "test": "test image"}
@@ -36,9 +39,9 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def number(value: float) -> str:
-    """Return `value` to four significant digits, for losses and errors."""
-    return f"{value:.4g}"
+def number(value: float | None) -> str:
+    """Return `value` to four significant digits, for losses and errors; None: nothing bounds it."""
+    return "unbounded" if value is None else f"{value:.4g}"
 
 
 def counted(n: int, noun: str) -> str:
@@ -74,10 +77,53 @@ def headline(split: str, entry: Mapping[str, Any], data_name: str = "") -> str:
     return f"{result}; on new images of this kind expect {span}."
 
 
+def sentence(entry: Mapping[str, Any], noun: str = "image", plural: str = "") -> str:
+    """Return what the measured accuracy means for new images, in natural frequencies.
+
+    `About 91 of 100 new images like these would be named correctly (between 88 and 94).` Of 1,000 or 10,000
+    where 100 would round to all or none; the interval is rounded outwards.
+
+    Args:
+        entry: metrics of images that the network has not seen.
+        noun: what one image is called, such as "leaf".
+        plural: what several are called; by default with an s.
+    """
+    accuracy, several = entry["accuracy"], plural or counted(2, noun).split(" ", 1)[1]
+    correct, samples = entry["correct"], entry["samples"]
+    base = _base(accuracy)
+    low, high = math.floor(base * accuracy["low"] + 1e-9), math.ceil(base * accuracy["high"] - 1e-9)
+    if correct in (0, samples):
+        every = f"All {samples:,} {several}" if samples > 1 else f"The one {noun}"
+        none = f"None of the {samples:,} {several}" if samples > 1 else f"The one {noun} was not"
+        told = every if correct else none
+        verb = "" if told.endswith(" not") else " was" if samples == 1 or not correct else " were"
+        limit = f"at least {low:,}" if correct else f"at most {high:,}"
+        return f"{told}{verb} named correctly; of {base:,} new {several} like these expect {limit}."
+    value = min(max(round(base * accuracy["value"]), low), high)
+    return (
+        f"About {value:,} of {base:,} new {several} like these would be named correctly "
+        f"(between {low:,} and {high:,})."
+    )
+
+
 def remarks(split: str, entry: Mapping[str, Any]) -> list[str]:
-    """Return what a reader must know to judge `entry`, the weightiest first."""
-    checks = (_no_skill, _absent, _never_predicted, _few_images, _small_test, _unlabelled)
-    return [remark for check in checks if (remark := check(split, entry))]
+    """Return what a reader must know to judge `entry`, the weightiest first.
+
+    Each finding weighs as much as it may mislead: no skill shown most of all, then by how many images or
+    classes are concerned, or how wide the interval is.
+    """
+    checks = (
+        _no_skill,
+        _small_test,
+        _never_predicted,
+        _absent,
+        _miscalibrated,
+        _few_images,
+        _one_sided,
+        _unlabelled,
+    )
+    found = [weighed for check in checks if (weighed := check(split, entry)) is not None]
+    return [remark for _, remark in sorted(found, key=lambda weighed: -weighed[0])]
 
 
 def shorten(name: str, longest: int = LONGEST_NAME) -> str:
@@ -95,53 +141,109 @@ def name_list(names: list[str], most: int = 5) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def _no_skill(split: str, entry: Mapping[str, Any]) -> str:
+def _base(accuracy: Mapping[str, float]) -> int:
+    """100, or more where a share that is neither 0 nor 1 would be rounded to it."""
+    for base in (100, 1000, 10_000):
+        if accuracy["value"] in (0, 1):
+            room = base * min(1 - accuracy["low"], accuracy["high"]) >= 1
+        else:
+            room = 0.5 < base * accuracy["value"] < base - 0.5
+        if room:
+            return base
+    return 100_000
+
+
+def _no_skill(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None:
     frequent = entry["most_frequent"]
     if entry["accuracy"]["low"] > frequent["value"]:
-        return ""
-    return (
+        return None
+    return 2.0, (
         f"Not shown to be better than naming '{shorten(frequent['name'])}' every time, which is right for "
         f"{percent(frequent['value'])} of these images."
     )
 
 
-def _absent(split: str, entry: Mapping[str, Any]) -> str:
+def _absent(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None:
     absent = entry["absent_classes"]
     if not absent:
-        return ""
-    return (
+        return None
+    return 0.4 + 0.5 * len(absent) / len(entry["per_class"]), (
         f"{counted(len(absent), 'class')} without a {image_kind(split)}, so not measured and left out of the "
         f"averages: {name_list(absent)}."
     )
 
 
-def _never_predicted(split: str, entry: Mapping[str, Any]) -> str:
-    never = [row["name"] for row in entry["per_class"] if row["samples"] and not row["predicted"]]
+def _never_predicted(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None:
+    never = [row for row in entry["per_class"] if row["samples"] and not row["predicted"]]
     if not never:
-        return ""
-    return f"Never predicted (precision counts as 0): {name_list(never)}."
+        return None
+    images = sum(row["samples"] for row in never)
+    return 0.5 + images / entry["samples"], (
+        f"Never predicted (precision counts as 0): {name_list([row['name'] for row in never])}."
+    )
 
 
-def _few_images(split: str, entry: Mapping[str, Any]) -> str:
+def _few_images(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None:
     few = [row["name"] for row in entry["per_class"] if 0 < row["samples"] < FEW_IMAGES]
     if not few:
-        return ""
-    return f"Fewer than {FEW_IMAGES} {image_kind(split)}s, too few to judge the class: {name_list(few)}."
+        return None
+    return 0.3 + 0.5 * len(few) / len(entry["per_class"]), (
+        f"Fewer than {FEW_IMAGES} {image_kind(split)}s, too few to judge the class: {name_list(few)}."
+    )
 
 
-def _small_test(split: str, entry: Mapping[str, Any]) -> str:
+def _small_test(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None:
     if entry["samples"] >= SMALL_TEST:
-        return ""
+        return None
     width = entry["accuracy"]["high"] - entry["accuracy"]["low"]
-    return (
+    return 0.6 + width, (
         f"Only {counted(entry['samples'], image_kind(split))}: the interval is {100 * width:.0f} percentage "
         "points wide. More of them would narrow it."
     )
 
 
-def _unlabelled(split: str, entry: Mapping[str, Any]) -> str:
+def _miscalibrated(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None:
+    """Said only where chance alone does not explain it."""
+    if "calibration" not in entry or entry["calibration"]["ece"]["low"] < POOR_CALIBRATION:
+        return None
+    bins, error = entry["calibration"]["bins"], entry["calibration"]["ece"]["value"]
+    sure, right = (
+        sum(row[key] * row["samples"] for row in bins) / entry["samples"]
+        for key in ("confidence", "accuracy")
+    )
+    if abs(sure - right) < error / 2:  # too high here, too low there
+        text = f"Probabilities are off by {percent(error)} on average, some too high and some too low."
+    else:
+        word = "high" if sure > right else "low"
+        text = (
+            f"Probabilities are too {word}: the network is {percent(sure)} sure on average and "
+            f"{percent(right)} right."
+        )
+    return 0.3 + 2 * error, text
+
+
+def _one_sided(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None:
+    pairs = [pair for pair in entry.get("confused_pairs", ()) if pair["verdict"] == "one-sided"]
+    if not pairs:
+        return None
+    pair = pairs[0]
+    there, back, names = pair["first_as_second"], pair["second_as_first"], [pair["first"], pair["second"]]
+    sizes = {row["name"]: row["samples"] for row in entry["per_class"]}
+    if there / sizes[names[0]] < back / sizes[names[1]]:
+        there, back, names = back, there, names[::-1]
+    mistakes = entry["samples"] - entry["correct"]
+    return 0.2 + there / mistakes, (
+        f"'{shorten(names[0])}' is taken for '{shorten(names[1])}' more often than the other way round: "
+        f"{there} of {sizes[names[0]]:,} against {back} of {sizes[names[1]]:,}."
+    )
+
+
+def _unlabelled(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None:
     unlabelled = entry["unlabelled"]
-    return f"{counted(unlabelled, 'image')} without a known label did not count." if unlabelled else ""
+    if not unlabelled:
+        return None
+    share = unlabelled / (unlabelled + entry["samples"])
+    return 0.1 + share, f"{counted(unlabelled, 'image')} without a known label did not count."
 
 
 def _is_control(letter: str) -> bool:
