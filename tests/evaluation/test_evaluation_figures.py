@@ -13,7 +13,10 @@ from PIL import Image
 
 from striate.errors import DataError
 from striate.evaluation import compute_metrics, confusion_matrix, figures
+from striate.evaluation.curves import curves_table
 from striate.evaluation.history import chosen_epoch, numbers
+from striate.evaluation.thresholds import choose_threshold
+from striate.schemas import Predictions
 
 
 def _texts(figure: Figure) -> set[str]:
@@ -135,7 +138,9 @@ def test_class_balance_of_empty_classes_is_drawn() -> None:
 
 
 def test_no_name_breaks_a_figure(make_predictions, naughty_names) -> None:
-    entry = compute_metrics(make_predictions(10, 100, names=naughty_names))
+    predictions = make_predictions(10, 100, names=naughty_names)
+    entry = compute_metrics(predictions)
+    curves = curves_table(predictions, entry)
     counts = {"train": [3] * 10}
     samples = {name: np.zeros((1, 1, 8, 8), np.uint8) for name in naughty_names}
     drawn = [
@@ -144,6 +149,8 @@ def test_no_name_breaks_a_figure(make_predictions, naughty_names) -> None:
         figures.class_balance(counts, naughty_names),
         figures.sample_grid(samples),
         figures.image_grid(np.zeros((10, 3, 8, 8), np.uint8), naughty_names),
+        figures.roc_curves(curves, entry),
+        figures.precision_recall_curves(curves, entry),
     ]
     for figure in drawn:
         assert figures.png(figure).startswith(b"\x89PNG")
@@ -220,3 +227,78 @@ def test_figures_need_no_pyplot() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_reliability_draws_every_bin_with_its_images(make_predictions) -> None:
+    entry = compute_metrics(make_predictions(3, 300))
+    figure = figures.reliability(entry)
+    bins = entry["calibration"]["bins"]
+    x, y = figure.axes[0].containers[0].lines[0].get_data()
+    np.testing.assert_allclose(x, [row["confidence"] for row in bins])
+    np.testing.assert_allclose(y, [row["accuracy"] for row in bins])
+    assert [bar.get_height() for bar in figure.axes[1].patches] == [row["samples"] for row in bins]
+    assert f"expected calibration error {100 * entry['calibration']['ece']['value']:.1f} %" in str(
+        _texts(figure)
+    )
+
+
+def test_curves_of_the_smallest_areas_have_names_the_others_are_counted(make_predictions) -> None:
+    predictions = make_predictions(9, 400, strength=1)
+    entry = compute_metrics(predictions)
+    curves = curves_table(predictions, entry)
+    for draw, area in (
+        (figures.roc_curves, "roc_auc"),
+        (figures.precision_recall_curves, "average_precision"),
+    ):
+        texts = _texts(draw(curves, entry))
+        rows = sorted(entry["per_class"], key=lambda row: row[area]["value"])
+        assert {row["name"] for row in rows[:6]} <= texts
+        assert not {row["name"] for row in rows[6:]} & texts
+        assert "3 others," in texts
+
+
+def test_two_classes_have_one_curve_that_of_the_second(make_predictions) -> None:
+    predictions = make_predictions(2, 200)
+    entry = compute_metrics(predictions)
+    curves = curves_table(predictions, entry)
+    figure = figures.roc_curves(curves, entry)
+    of_second = curves[(curves["class"] == "class 1") & (curves["curve"] == "roc")]
+    (line,) = [line for label, line in _lines(figure.axes[0]).items() if label.startswith("class")]
+    np.testing.assert_array_equal(line.get_ydata(), of_second["y"])
+
+
+def test_one_class_in_the_labels_draws_figures_that_say_so() -> None:
+    predictions = Predictions(("a", "b"), np.array([0, 0]), np.eye(2, dtype=np.float32), ("x", "y"))
+    entry = compute_metrics(predictions)
+    curves = curves_table(predictions, entry)
+    assert "no class has an area here" in _texts(figures.roc_curves(curves, entry))
+    assert figures.png(figures.threshold_costs(entry))
+    assert figures.png(figures.reliability(entry))
+
+
+def test_cost_curve_marks_the_cheapest_threshold(make_predictions) -> None:
+    entry = compute_metrics(make_predictions(2, 300, strength=1))
+    lines = figures.threshold_costs(entry, ratios=(5,)).axes[0].get_lines()
+    curve, mark = lines[0], lines[1]
+    lowest = np.argmin(curve.get_ydata())
+    assert mark.get_ydata()[0] == pytest.approx(curve.get_ydata()[lowest])
+    assert mark.get_xdata()[0] == choose_threshold(entry["operating_points"], 5, 1)
+
+
+def test_many_classes_are_reordered_so_that_confused_ones_stand_together() -> None:
+    counts = 20 * np.eye(60, dtype=int)
+    counts[3, 50] = counts[50, 3] = 9
+    figure = figures.confusion_matrix(counts, [f"class {k}" for k in range(60)])
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert abs(names.index("class 3") - names.index("class 50")) == 1
+    assert any(text.startswith("Order: classes taken for one another") for text in _texts(figure))
+    assert not any(
+        text.startswith("Order") for text in _texts(figures.confusion_matrix(counts[:30, :30], names[:30]))
+    )
+
+
+def test_more_classes_than_names_fit_list_the_most_confused_pairs() -> None:
+    counts = 20 * np.eye(300, dtype=int)
+    counts[7, 200], counts[200, 7] = 9, 4
+    texts = _texts(figures.confusion_matrix(counts, [f"class {k}" for k in range(300)]))
+    assert any("class 7 as class 200: 9" in text or "class 200 as class 7: 4" in text for text in texts)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +78,37 @@ def test_squared_error_is_the_brier_score_of_two_classes(make_predictions) -> No
     expected = sklearn_metrics.brier_score_loss(predictions.labels, predictions.probabilities[:, 1])
     assert compute_metrics(predictions)["squared_error"]["value"] == pytest.approx(expected, rel=1e-12)
     assert "squared_error" not in compute_metrics(make_predictions(3))
+
+
+@pytest.mark.parametrize(("classes", "n"), [(2, 60), (4, 200), (30, 300), (1000, 500)])
+def test_top_k_balanced_accuracy_and_brier_match_sklearn(make_predictions, classes, n) -> None:
+    predictions = make_predictions(classes, n, strength=1)
+    entry, labels = compute_metrics(predictions, resamples=20), predictions.labels
+    assert list(entry["top_k"]) == [str(k) for k in (2, 3, 5) if k < classes]
+    for k, score in entry["top_k"].items():
+        expected = sklearn_metrics.top_k_accuracy_score(
+            labels, predictions.logits, k=int(k), labels=range(classes)
+        )
+        assert score["value"] == pytest.approx(expected)
+        assert (score["low"], score["high"]) == wilson(round(expected * n), n)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="y_pred contains classes not in y_true")
+        balanced = sklearn_metrics.balanced_accuracy_score(labels, predictions.predicted)
+    assert entry["balanced_accuracy"]["value"] == pytest.approx(balanced)
+    brier = sklearn_metrics.brier_score_loss(
+        labels, predictions.probabilities, labels=range(classes), scale_by_half=False
+    )
+    assert entry["brier"]["value"] == pytest.approx(brier)
+
+
+def test_of_equal_logits_the_first_classes_are_the_most_probable() -> None:
+    logits = np.array([[1, 1, 1, 1]] * 4 + [[0, 2, 2, 1]] * 2, np.float32)
+    labels = np.array([0, 1, 2, 3, 2, 3])
+    entry = compute_metrics(Predictions(tuple("abcdef"), labels, logits, tuple("wxyz")))
+    order = np.argsort(-logits, axis=1, kind="stable")
+    for k in (2, 3):
+        expected = np.mean([label in row[:k] for label, row in zip(labels, order, strict=True)])
+        assert entry["top_k"][str(k)]["value"] == pytest.approx(expected)
 
 
 def test_intervals_are_wilsons(make_predictions) -> None:

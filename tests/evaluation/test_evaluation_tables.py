@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import precision_score, recall_score
 
 from striate.evaluation import compute_metrics, per_class_table, predictions_table
-from striate.schemas import PREDICTION_COLUMNS, guard, read_table, unguard, write_table
+from striate.evaluation.tables import calibration_table, confused_pairs_table, thresholds_table
+from striate.schemas import PREDICTION_COLUMNS, Predictions, guard, read_table, unguard, write_table
 
 
 def test_small_problems_show_every_probability(make_predictions) -> None:
@@ -94,3 +96,47 @@ def test_per_class_table_holds_the_metrics(make_predictions) -> None:
     assert list(table["recall_low"]) == [row["recall"]["low"] for row in entry["per_class"]]
     assert list(table["f1"]) == [row["f1"]["value"] for row in entry["per_class"]]
     assert list(table["samples"]) == [row["samples"] for row in entry["per_class"]]
+
+
+def test_per_class_table_leaves_empty_what_a_class_does_not_have(make_predictions) -> None:
+    predictions = make_predictions(3, 40)
+    entry = compute_metrics(replace(predictions, labels=np.zeros(40, int)))
+    table = per_class_table(entry)
+    assert table["roc_auc"].isna().all()
+    assert list(table["few"]) == [0, 1, 1]
+    assert table["f1_low"][0] == entry["per_class"][0]["f1"]["low"]
+
+
+def test_calibration_and_pairs_tables_hold_the_entry(make_predictions) -> None:
+    entry = compute_metrics(make_predictions(4, 60, names=("=a", "b", "c", "d")))
+    bins = calibration_table(entry)
+    assert bins["samples"].sum() == 60
+    assert list(bins["accuracy"]) == [row["accuracy"] for row in entry["calibration"]["bins"]]
+    pairs = confused_pairs_table(entry)
+    assert len(pairs) == len(entry["confused_pairs"])
+    assert "=a" not in {*pairs["first"], *pairs["second"]}
+    assert "'=a" in {*pairs["first"], *pairs["second"]}
+
+
+def test_pairs_table_without_mistakes_has_columns_alone() -> None:
+    logits = np.eye(2, dtype=np.float32)
+    table = confused_pairs_table(
+        compute_metrics(Predictions(("a", "b"), np.array([0, 1]), logits, ("x", "y")))
+    )
+    assert len(table) == 0
+    assert list(table.columns)[:2] == ["first", "second"]
+
+
+def test_thresholds_table_has_rates_that_match_sklearn(make_predictions) -> None:
+    predictions = make_predictions(2, 80)
+    table = thresholds_table(compute_metrics(predictions))
+    score = predictions.probabilities[:, 1]
+    for row in table.itertuples():
+        named = (score > row.threshold).astype(int)
+        assert row.recall == pytest.approx(recall_score(predictions.labels, named))
+        assert row.specificity == pytest.approx(recall_score(predictions.labels, named, pos_label=0))
+        assert row.accuracy == pytest.approx(np.mean(named == predictions.labels))
+        if named.any():
+            assert row.precision == pytest.approx(precision_score(predictions.labels, named))
+        else:
+            assert np.isnan(row.precision)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,22 @@ def expected_excess(sums: np.ndarray, drawn: np.ndarray, n: int) -> float:
     beyond = np.array([math.erfc(value / math.sqrt(2)) for value in ratio.tolist()])
     folded = deviation * math.sqrt(2 / math.pi) * np.exp(-(ratio**2) / 2) + true * (1 - beyond)
     return float(np.sum(folded - true)) / n
+
+
+def chance_error(drawn: np.ndarray, n: int, level: float) -> float:
+    """Return up to which calibration error perfect probabilities would come, with the probability `level`.
+
+    Each bin's gap is then chance alone, and its absolute value half-normal.
+
+    Args:
+        drawn: float64 (B, 15), of resamples.
+        n: number of images.
+        level: within (0, 1).
+    """
+    deviation = drawn.std(axis=0)
+    spread = math.sqrt((1 - 2 / math.pi) * float(deviation @ deviation))
+    mean = math.sqrt(2 / math.pi) * float(deviation.sum())
+    return (mean + NormalDist().inv_cdf(level) * spread) / n
 
 
 def reliability(scores: Scores, level: float) -> list[dict[str, Any]]:

@@ -68,7 +68,7 @@ def chosen_classes(entry: Mapping[str, Any], most: int = MOST_CLASSES) -> np.nda
 def roc_curve(probability: np.ndarray, positive: np.ndarray, most: int = MOST_POINTS) -> np.ndarray:
     """Return (threshold, share of negatives, share of positives) at or above it, float64 (P, 3).
 
-    Points on a straight line between others are left out, as in scikit-learn's `roc_curve`; of what remains
+    Points on a straight line between others are left out; of what remains
     above `most` those are kept that are about equally far apart along the curve.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate.evaluation.bootstrap import Resamples, percentiles
-from striate.evaluation.calibration import expected_error, expected_excess, gaps, reliability
+from striate.evaluation.calibration import chance_error, expected_error, expected_excess, gaps, reliability
 from striate.evaluation.labelled import Scores
 
 
@@ -36,7 +36,7 @@ def mean_scores(scores: Scores, draws: Resamples, classes: int, level: float) ->
 def _calibration_error(
     scores: Scores, sums: np.ndarray, bins: list[dict[str, Any]], level: float
 ) -> dict[str, float | None]:
-    """The error, its resamples brought to the same mean, and below its excess taken off.
+    """The error, its resamples brought to the same mean, and below its excess taken off (all, if by chance).
 
     Added by squares: bins that are all right, or all wrong, by Wilson's limits of what was never seen there.
     """
@@ -44,7 +44,8 @@ def _calibration_error(
     error = float(expected_error(each.sum(axis=0), n))
     drawn = expected_error(sums, n)
     low, high = percentiles(drawn - drawn.mean() + error, level)
-    excess = expected_excess(each.sum(axis=0), sums, n)
+    by_chance = error <= chance_error(sums, n, (1 + level) / 2)
+    excess = error if by_chance else expected_excess(each.sum(axis=0), sums, n)
     uniform = [
         row["samples"] / n * (row["accuracy_high"] - row["accuracy_low"])
         for row in bins

@@ -232,7 +232,7 @@ def _one_sided(split: str, entry: Mapping[str, Any]) -> tuple[float, str] | None
     if there / sizes[names[0]] < back / sizes[names[1]]:
         there, back, names = back, there, names[::-1]
     mistakes = entry["samples"] - entry["correct"]
-    return 0.2 + there / mistakes, (
+    return 0.2 + 0.5 * there / mistakes, (
         f"'{shorten(names[0])}' is taken for '{shorten(names[1])}' more often than the other way round: "
         f"{there} of {sizes[names[0]]:,} against {back} of {sizes[names[1]]:,}."
     )
