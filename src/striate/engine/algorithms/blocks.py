@@ -12,6 +12,7 @@ weight gradient, and the lanes' parts are added in their order: the same bits, h
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Scratch:
 
     def take(self, name: str, *shape: int) -> np.ndarray:
         """Return an array of `shape` with any content; the one of this name before is overwritten."""
-        size = int(np.prod(shape))
+        size = prod(shape)
         if name not in self._arrays or self._arrays[name].size < size:
             self._arrays[name] = np.empty(size, self.dtype)
         return self._arrays[name][:size].reshape(shape)
@@ -70,7 +71,7 @@ def load(source: np.ndarray, target: np.ndarray, top: int, left: int, scratch: S
     target[:, rows.stop :] = 0
     target[:, rows, : columns.start] = 0
     target[:, rows, columns.stop :] = 0
-    if source.strides[1] % _WAYS_APART == 0 and source.strides[1] != source.itemsize:
+    if source.strides[1] != source.itemsize:
         source = _spread(source, scratch)
     target[:, rows, columns] = source.transpose(0, 2, 3, 1)
 
@@ -78,9 +79,14 @@ def load(source: np.ndarray, target: np.ndarray, top: int, left: int, scratch: S
 def _spread(source: np.ndarray, scratch: Scratch) -> np.ndarray:
     """Copy (n, C, h, w) so that its channels lie at distances which do not collide in the cache."""
     n, C, h, w = source.shape
-    roomy = scratch.take("spread", n, C, h * w + 16)[:, :, : h * w].reshape(n, C, h, w)
+    roomy = scratch.take("spread", n, C, pitch(h * w))[:, :, : h * w].reshape(n, C, h, w)
     roomy[...] = source
     return roomy
+
+
+def pitch(length: int) -> int:
+    """Return the next length that is an odd number of cache lines: rows of it lie spread over a cache."""
+    return ((length + 15) // 16 | 1) * 16
 
 
 def like(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

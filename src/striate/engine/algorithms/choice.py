@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Protocol
 
-from striate.engine.algorithms import im2col, loops, shifted, winograd
+from striate.engine.algorithms import im2col, im2row, loops, shifted, winograd
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.backend import Array, is_numpy
 
@@ -33,6 +33,7 @@ class Algorithm(Protocol):
 ALGORITHMS: dict[str, Algorithm] = {
     "loops": loops,
     "im2col": im2col,
+    "im2row": im2row,
     "shifted": shifted,
     "winograd": winograd.LARGE,
     "winograd-2x2": winograd.SMALL,

@@ -29,14 +29,17 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
+from striate.engine import blas
 from striate.engine.algorithms import blocks
 from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.geometry import Geometry
 
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 """Where the polynomials are evaluated, beside infinity; the fewer and the smaller, the more accurate."""
+
+_ONE = POINTS.index(1.0)
+"""What is added to M at the point (1, 1) is added to all outputs of the tile: 1 is 1 to any power."""
 
 
 @cache
@@ -96,7 +99,9 @@ class Winograd:
             for block in _blocks(lane, geometry, len(A_T)):
                 V = block.tiles_of(x, B_T, geometry.padding, "x", scratch)
                 M = np.matmul(V, kernels, out=scratch.take("M", *V.shape[:2], geometry.out_channels))
-                _interpolate(M, A_T, bias, block.of(output), block, scratch)
+                if bias is not None:
+                    M[_ONE * (self.tile + 1)] += bias
+                _interpolate(M, A_T, block.of(output), block, scratch)
 
         blocks.run(convolve, blocks.lanes(geometry.batch))
         return output
@@ -133,7 +138,8 @@ class Winograd:
 
         blocks.run(correlate, lanes)
         total = sums.sum(axis=0).reshape(self.tile**2, -1)
-        taps = np.kron(G, G).T @ total  # (k * k, C * O)
+        with blas.one_thread():
+            taps = np.kron(G, G).T @ total  # (k * k, C * O)
         k, C, out = geometry.kernel[0], geometry.in_channels, geometry.out_channels
         return np.ascontiguousarray(taps.reshape(k, k, C, out).transpose(3, 2, 0, 1))
 
@@ -171,7 +177,9 @@ class _Block:
         """The part of `output` (N, O, H', W') that the block computes."""
         return output[self.images, :, self.first * self.step : (self.first + self.rows) * self.step]
 
-    def tiles_of(self, images: np.ndarray, matrix: np.ndarray, padding, name: str, scratch: Scratch) -> np.ndarray:
+    def tiles_of(
+        self, images: np.ndarray, matrix: np.ndarray, padding, name: str, scratch: Scratch
+    ) -> np.ndarray:
         """Cut images (N, C, H, W) into tiles and transform each, X -> matrix X matrix^T: (places, tiles, C)."""
         (top, _), (left, _) = padding
         window, n, C = matrix.shape[1], self.images.stop - self.images.start, images.shape[1]
@@ -197,7 +205,9 @@ def _blocks(lane: slice, geometry: Geometry, step: int) -> Iterator[_Block]:
 
 
 def _tiles_wanted(geometry: Geometry) -> int:
-    return 64
+    import os
+
+    return int(os.environ.get("WT", "64"))
 
 
 def _full(geometry: Geometry) -> Geometry:
@@ -217,7 +227,8 @@ def _transform_kernels(weight: np.ndarray, G: np.ndarray) -> np.ndarray:
     """G W G^T for every kernel of weight (O, C, k, k): (places, C, O)."""
     out, C, k, _ = weight.shape
     columns = weight.transpose(2, 3, 1, 0).reshape(k * k, C * out)
-    return (np.kron(G, G) @ columns).reshape(-1, C, out)
+    with blas.one_thread():
+        return (np.kron(G, G) @ columns).reshape(-1, C, out)
 
 
 def _transform_tiles(
@@ -228,34 +239,33 @@ def _transform_tiles(
     places, window = matrix.shape
     rows, columns = (height - window) // step + 1, (width - window) // step + 1
     images, down, right, item = piece.strides
-    strips = as_strided(piece, (n, rows, window, width * C), (images, step * down, down, item))
+    strips = _view(piece, (n, rows, window, width * C), (images, step * down, down, item))
     half = np.matmul(matrix, strips, out=scratch.take("half", n, rows, places, width * C))
     images, row, place, item = half.strides
-    tiles = as_strided(
-        half,
-        (n, rows, places, columns, window, C),
-        (images, row, place, step * C * item, C * item, item),
-    )
+    shape = n, rows, places, columns, window, C
+    tiles = _view(half, shape, (images, row, place, step * C * item, C * item, item))
     whole = scratch.take(name, places, places, n, rows, columns, C)
     np.matmul(matrix, tiles, out=whole.transpose(2, 3, 0, 4, 1, 5))
     return whole.reshape(places * places, -1, C)
 
 
+def _view(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
+    """The memory of a contiguous `array` seen with other strides, where windows overlap; nothing is copied."""
+    return np.ndarray(shape, array.dtype, buffer=array, strides=strides)
+
+
 def _interpolate(
     M: np.ndarray,
     A_T: np.ndarray,
-    bias: np.ndarray | None,
     output: np.ndarray,
     block: _Block,
     scratch: Scratch,
 ) -> None:
-    """A^T M A + bias for every tile of M (places, tiles, O), into output (n, O, h, w)."""
+    """A^T M A for every tile of M (places, tiles, O), into output (n, O, h, w)."""
     step, places = A_T.shape
     n, O, height, width = output.shape
     half = np.matmul(A_T, M.reshape(places, -1), out=scratch.take("half", step, M.size // places))
     tiles = half.reshape(step, places, n, block.rows, block.columns, O).transpose(2, 3, 0, 4, 1, 5)
-    roomy = scratch.take("y", n, block.rows * step, block.columns * step, O + 16)[..., :O]
+    roomy = scratch.take("y", n, block.rows * step, block.columns * step, blocks.pitch(O))[..., :O]
     np.matmul(A_T, tiles, out=roomy.reshape(n, block.rows, step, block.columns, step, O))
-    if bias is not None:
-        roomy += bias
     output[...] = roomy[:, :height, :width].transpose(0, 3, 1, 2)
