@@ -51,7 +51,7 @@ class _Frame:
     ) -> Iterable[str]:
         left, right, bottom = self.x.start, self.x.end, self.y.start
         for value, words in y_ticks.items():
-            yield svg.line(left, self.y(value), right, self.y(value), "grid")
+            yield svg.line(left, self.y(value), right, self.y(value), "rule")
             yield svg.text(words, left - 7, self.y(value) + 4, "tick", "end")
         yield svg.line(left, bottom, right, bottom, "axis")
         for value, words in x_ticks.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
@@ -160,7 +161,9 @@ def _probability(share: float) -> str:
     """A probability in percent; stored with four decimals, so its ends are not told apart from 0 and 1."""
     if share > 0.9995:
         return ">99.9\u00a0%"
-    return "<0.1\u00a0%" if share < 0.0005 else f"{100 * share:.1f}\u00a0%"
+    if share < 0.0005:
+        return "<0.1\u00a0%"
+    return f"{math.floor(1000 * share + 0.5 + 1e-9) / 10:.1f}\u00a0%"  # halves upwards, as the script does
 
 
 def _file(name: str) -> str:

@@ -124,7 +124,7 @@ function shareOf(count, t) {
 
 function whereTheOthersAre(shown, count) {
   if (shown === 0) return `The images are listed in ${PAGE.table}.`;
-  return `Shown are ${shown.toLocaleString("en")} of ${count.toLocaleString("en")}; all are listed in ${PAGE.table}.`;
+  return `This report holds ${shown.toLocaleString("en")} of them; all are listed in ${PAGE.table}.`;
 }
 
 /** Append images to a list, and a button for the rest. */
@@ -173,6 +173,7 @@ function closePanel() {
 /** Many classes: find one by name or in the picture, and list what it is taken for and what for it. */
 function startLookup() {
   const input = document.getElementById("one-class");
+  let current = null;
   const places = new Map(PAGE.classes.map((name, index) => [name.trim().toLowerCase(), index]));
   document.getElementById("all-classes").append(...PAGE.classes.map((name) => make("option", { value: name })));
   const find = (whole) => {
@@ -181,6 +182,8 @@ function startLookup() {
     if (index === undefined && whole && wanted !== "") {
       index = PAGE.classes.findIndex((name) => name.toLowerCase().includes(wanted));
     }
+    if (index === current) return; // leaving the field must not replace what is about to be clicked
+    current = index;
     if (index >= 0) showClass(index);
     else if (whole && wanted !== "") document.getElementById("one-class-shown").textContent = "No class has this name.";
   };
@@ -190,6 +193,8 @@ function startLookup() {
   overview.addEventListener("click", (event) => {
     const box = overview.getBoundingClientRect();
     const at = (offset, size) => Math.min(Math.max(Math.floor(offset / size * PAGE.order.length), 0), PAGE.order.length - 1);
+    input.value = "";
+    current = null;
     showClass(nearestRow(at(event.clientY - box.top, box.height), at(event.clientX - box.left, box.width)));
   });
 }
