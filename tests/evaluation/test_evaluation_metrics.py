@@ -208,3 +208,14 @@ def test_no_image_at_all_is_refused() -> None:
     nothing = Predictions((), np.empty(0, np.int64), np.empty((0, 2), np.float32), ("a", "b"))
     with pytest.raises(DataError, match="none of the 0 images"):
         compute_metrics(nothing)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7, 49, 200])
+def test_perfection_is_one_to_the_last_digit(classes) -> None:
+    labels = np.arange(3 * classes) % classes
+    logits = 9 * np.eye(classes, dtype=np.float32)[labels]
+    names = tuple(map(str, range(classes)))
+    entry = compute_metrics(Predictions(("",) * len(labels), labels, logits, names), resamples=20)
+    for metric in ("precision", "recall", "f1", "roc_auc", "average_precision"):
+        assert entry[metric]["macro"]["value"] == entry[metric]["weighted"]["value"] == 1
+        assert {row[metric]["value"] for row in entry["per_class"]} == {1}

@@ -64,7 +64,7 @@ def class_scores(confusion: np.ndarray, draws: Resamples, level: float) -> dict[
 def average_scores(scores: Mapping[str, ClassScores], draws: Resamples, level: float) -> dict[str, Any]:
     """Return each metric's mean over the classes that have images: plain (macro) and by their number."""
     present = draws.samples > 0
-    weights = {"macro": present / present.sum(), "weighted": draws.samples / draws.samples.sum()}
+    weights = {"macro": present.astype(np.float64), "weighted": draws.samples}
     return {
         metric: {average: _average(each, weight, level) for average, weight in weights.items()}
         for metric, each in scores.items()
@@ -129,9 +129,10 @@ def _average(each: ClassScores, weight: np.ndarray, level: float) -> dict[str, f
     To that is added, by squares, how far the classes may be off whose resamples all agree: nothing that was
     never seen can be drawn, yet ten images out of ten named correctly do not make a class that never fails.
     """
+    value = float(np.sum(each.value * weight) / weight.sum())  # divided last: a mean of ones is 1
+    weight = weight / weight.sum()
     low, high = percentiles(each.drawn @ weight, level)
     unmoved = each.unmoved & (weight > 0)
-    value = float(np.sum(each.value * weight))
     rest = float(np.sum((each.value * weight)[unmoved]))  # moves with the others' sum, which was resampled
     limits = sum_interval(
         np.append(each.value[unmoved], value - rest),

@@ -117,9 +117,9 @@ def _averages(
     weights = {"macro": np.ones(len(values)), "weighted": areas.positives.astype(np.float64)}
     averages = {}
     for average, weight in weights.items():
-        shares = weight / weight.sum()
+        shares, value = weight / weight.sum(), float(np.sum(weight * values) / weight.sum())
         limits = sum_interval(values, low, high, shares, areas.correlation[average])
-        value, common = float(np.sum(shares * values)), max(0.0, float(np.sum(shares * excess)))
+        common = max(0.0, float(np.sum(shares * excess)))
         averages[average] = _estimate(value, limits[0] - common, limits[1])
     return averages
 
@@ -157,10 +157,11 @@ def _areas(probability: np.ndarray, positive: np.ndarray) -> tuple[float, float,
     part = np.empty(len(probability))
     part[~positive] = (m - (below + upto) / 2) / (m * n)
     places = np.searchsorted(ranked, probability[positive])
-    part[positive] = ((beaten + met) / 2)[places] / (m * n)
+    inside = ((beaten + met) / 2)[places]  # others below each positive, those level with it by half
+    part[positive] = inside / (m * n)
     named = m - np.searchsorted(ranked, ranked)  # positives at least as probable as each
     precision = float(np.mean(named / (named + n - beaten)))
-    return float(part[positive].sum()), precision, part
+    return float(inside.sum() / (m * n)), precision, part
 
 
 def _halves(labels: np.ndarray) -> np.ndarray:
