@@ -1,0 +1,78 @@
+"""Squared error, and the penalty on large weights."""
+
+from __future__ import annotations
+
+from striate.engine.backend import Array, check_choice, check_float, check_shape, namespace
+
+
+def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array | None = None) -> Array:
+    """Return (input - target)^2, its sum, or its mean.
+
+    Args:
+        input: any shape.
+        target: shape of input; unlike in torch, nothing is broadcast.
+        reduction: `mean`, `sum` or `none`.
+        weight: of each element, shape of input; the mean then divides by the sum of the weights.
+    """
+    _check(input, target, weight, reduction)
+    xp = namespace(input, target, weight)
+    errors = (input - target) * (input - target)
+    errors = errors if weight is None else errors * weight
+    if reduction == "none":
+        return errors
+    total = xp.sum(errors)
+    return total / _divisor(input, weight) if reduction == "mean" else total
+
+
+def mse_loss_backward(
+    grad_output: Array, input: Array, target: Array, reduction: str = "mean", weight: Array | None = None
+) -> Array:
+    """Return grad_output * 2 (input - target), weighted and divided as in the forward.
+
+    The target's gradient is the negative of it.
+
+    Args:
+        grad_output: (), or shape of input for `none`.
+        input: as in the forward.
+        target: as in the forward.
+        reduction: as in the forward.
+        weight: as in the forward.
+    """
+    _check(input, target, weight, reduction)
+    check_shape("grad_output", grad_output, input.shape if reduction == "none" else ())
+    slope = 2 * (input - target)
+    slope = slope if weight is None else slope * weight
+    return slope * (grad_output / _divisor(input, weight) if reduction == "mean" else grad_output)
+
+
+def l2_penalty(weight: Array, strength: float) -> Array:
+    """Return strength * (sum over all elements of w^2).
+
+    There is no factor 1/2 here, so the gradient has a 2; an optimizer's `weight_decay` d corresponds to
+    strength = d / 2 (without momentum or adaptive steps, whose order of operations tells the two apart).
+    """
+    check_float(weight=weight)
+    return strength * namespace(weight).sum(weight * weight)
+
+
+def l2_penalty_backward(grad_output: Array | float, weight: Array, strength: float) -> Array:
+    """Return grad_output * 2 * strength * w, in the shape of weight."""
+    check_float(weight=weight)
+    return (2 * strength * grad_output) * weight
+
+
+def _check(input: Array, target: Array, weight: Array | None, reduction: str) -> None:
+    check_choice("reduction", reduction, "mean", "sum", "none")
+    check_float(input=input, target=target, weight=weight)
+    check_shape("target", target, input.shape)
+    if weight is not None:
+        check_shape("weight", weight, input.shape)
+
+
+def _divisor(input: Array, weight: Array | None) -> Array | float:
+    if weight is not None:
+        return namespace(weight).sum(weight)
+    size = 1.0
+    for length in input.shape:
+        size *= length
+    return size

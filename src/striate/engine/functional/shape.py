@@ -1,0 +1,36 @@
+"""Changing an array's shape."""
+
+from __future__ import annotations
+
+from math import prod
+
+from striate.engine.backend import Array, check_shape, namespace
+
+
+def flatten(x: Array, start_dim: int = 1, end_dim: int = -1) -> Array:
+    """Return x with the dimensions from `start_dim` to `end_dim` (included) as one.
+
+    By default (N, C, H, W) becomes (N, C * H * W).
+
+    Raises:
+        ValueError: x has no such dimensions, or the first comes after the last.
+    """
+    return namespace(x).reshape(x, _flat_shape(x, start_dim, end_dim))
+
+
+def flatten_backward(grad_output: Array, x: Array, start_dim: int = 1, end_dim: int = -1) -> Array:
+    """Return grad_output in the shape of x: every element keeps its gradient."""
+    check_shape("grad_output", grad_output, _flat_shape(x, start_dim, end_dim))
+    return namespace(grad_output).reshape(grad_output, x.shape)
+
+
+def _flat_shape(x: Array, start_dim: int, end_dim: int) -> tuple[int, ...]:
+    dimensions = max(x.ndim, 1)
+    for name, value in (("start_dim", start_dim), ("end_dim", end_dim)):
+        if not -dimensions <= value < dimensions:
+            raise ValueError(f"{name}: expected from {-dimensions} to {dimensions - 1}, got {value}")
+    start, end = start_dim % dimensions, end_dim % dimensions
+    if start > end:
+        raise ValueError(f"start_dim: expected at most end_dim {end_dim}, got {start_dim}")
+    shape = tuple(x.shape)
+    return (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
