@@ -201,3 +201,55 @@ def test_output_holds_no_colour_codes_away_from_a_terminal(striate, stripes):
     outcome = striate("train", stripes, *FAST[:-1], "--out", "run")
     assert "\x1b" not in outcome.out + outcome.err
     assert "epoch 2/2" in outcome.err
+
+
+def test_several_sets_are_evaluated_and_weighed(striate, stripes, write_stripes, tmp_path):
+    striate("train", stripes, *FAST, "--out", "run")
+    odd = write_stripes(tmp_path / "a=b:0.5", {"across": 4, "down": 5}, seed=1)
+    outcome = striate(
+        "evaluate", "run", "--set", f"new={odd}:0.5", "--set", f"orig={stripes}:1.5", "--out", "sets", "-q"
+    )
+    assert outcome.status == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["set", "new", "orig", "weighted"]
+    assert lines[1].split()[1] == "9"
+    assert "weights add up to 2" in Path("sets/report.html").read_text()
+    assert {"predictions-new.csv", "predictions-orig.safetensors"} <= set(os.listdir("sets"))
+
+
+@pytest.mark.parametrize(
+    ("options", "texts"),
+    [
+        (["--set", "stripes"], ["expected NAME=DATA"]),
+        (["--set", "=stripes"], ["expected NAME=DATA"]),
+        (["--set", "a="], ["expected NAME=DATA"]),
+        (["--set", "a=../stripes:1", "--set", "a=../stripes:2"], ["a is given twice"]),
+        (["--set", "a=../stripes:0"], ["expected a positive number"]),
+        (["--set", "a=../stripes:-1"], ["expected a positive number"]),
+        (["--set", "a=../stripes:nan"], ["expected a positive number"]),
+        (["--set", "a=../stripes:much"], ["no such path: '../stripes:much'"]),
+        (["--set", "a=nowhere:0.5"], ["no such path: 'nowhere'"]),
+        (["--set", "a/b=../stripes"], ["cannot be the name of a set"]),
+        (["../stripes", "--set", "a=../stripes"], ["both given"]),
+        (["--set", "a=../stripes:1", "--set", "b=../stripes"], ["'b' has no weight"]),
+    ],
+)
+def test_sets_that_make_no_sense_are_refused(striate, stripes, options, texts):
+    assert_refused(striate("evaluate", "no-model", *options), *texts)
+
+
+def test_costs_choose_a_threshold(striate, stripes):
+    striate("train", stripes, *FAST, "--out", "run")
+    outcome = striate("evaluate", "run", "--costs", "5,1")
+    assert outcome.status == 0, outcome.err
+    assert "(chosen on val; a missed one costs 5, a false alarm 1)" in outcome.out
+    for costs in ("5", "5,x", "-5,1", ""):
+        refused = striate("evaluate", "run", "--costs", costs)
+        assert refused.status == 2
+        assert "expected two numbers" in refused.err
+
+
+def test_names_that_would_steer_a_terminal_do_not_in_errors(striate):
+    outcome = striate("evaluate", "no\x1b[2Jrun")
+    assert outcome.status == 2
+    assert "\x1b" not in outcome.err

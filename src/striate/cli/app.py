@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +12,17 @@ from striate.cli import display
 from striate.cli.settings import with_settings
 from striate.config import DataConfig, TrainConfig
 from striate.version import __version__
+
+if TYPE_CHECKING:
+    from striate.cli.json_lines import JsonListener
+
+
+class Log(StrEnum):
+    """How a command tells what it does."""
+
+    text = "text"
+    json = "json"
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +35,17 @@ app = typer.Typer(
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write.", metavar="DIR", show_default=False)]
+Logged = Annotated[Log, typer.Option("--log", help="text for people; json: one JSON object a line.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result and warnings.")]
+
+
+def _listener(log: Log, quiet: bool) -> display.ConsoleListener | JsonListener:
+    """Return what hears a workflow, and shows its result."""
+    if log is Log.json:
+        from striate.cli.json_lines import JsonListener
+
+        return JsonListener(quiet)
+    return display.console_listener(quiet)
 
 
 def _show_version(wanted: bool) -> None:
@@ -56,6 +78,7 @@ def train(
         Path | None, typer.Option(metavar="RUN", help="Continue a run that was cut short.")
     ] = None,
     quiet: Quiet = False,
+    log: Logged = Log.text,
     settings: dict[str, Any] | None = None,
 ) -> None:
     """Train a classifier on a folder of images, and evaluate it."""
@@ -63,9 +86,9 @@ def train(
     from striate.workflows.train import train as run_training
 
     tune()
-    with display.console_listener(quiet) as listener:
+    with _listener(log, quiet) as listener:
         run = run_training(data, out=out, config=config, resume=resume, listener=listener, **settings or {})
-    display.show_run(run)
+    listener.show_run(run)
     if run.facts()["training"]["stopped"] == "interrupted":
         raise typer.Exit(130)
 
@@ -78,6 +101,22 @@ def evaluate(
         typer.Argument(metavar="DATA", help="Labelled images; without them a run's report is made anew."),
     ] = None,
     out: Out = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="One of several sets in place of DATA, with its weight in the total; repeatable.",
+            metavar="NAME=DATA:WEIGHT",
+        ),
+    ] = None,
+    costs: Annotated[
+        str | None,
+        typer.Option(
+            help="Two classes: costs of a missed image of the second and of a false alarm; the cheapest "
+            "threshold is chosen on validation images.",
+            metavar="MISS,FALSE_ALARM",
+        ),
+    ] = None,
     split: Annotated[
         str | None, typer.Option(help="train, val or test: the part of DATA to take.", metavar="SPLIT")
     ] = None,
@@ -87,16 +126,20 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 256,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     quiet: Quiet = False,
+    log: Logged = Log.text,
 ) -> None:
     """Evaluate a model on labelled images."""
     from striate.allocator import tune
     from striate.workflows.evaluate import evaluate as run_evaluation
+    from striate.workflows.sets import parse_sets
 
     tune()
-    with display.console_listener(quiet) as listener:
+    with _listener(log, quiet) as listener:
         run = run_evaluation(
             model,
             data,
+            sets=parse_sets(sets) if sets else None,
+            costs=None if costs is None else costs.split(","),
             out=out,
             split=split,
             data_root=data_root,
@@ -104,7 +147,7 @@ def evaluate(
             device=device,
             listener=listener,
         )
-    display.show_run(run)
+    listener.show_run(run)
 
 
 @app.command()
@@ -117,17 +160,18 @@ def predict(
     batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 64,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     quiet: Quiet = False,
+    log: Logged = Log.text,
 ) -> None:
     """Name what is on images."""
     from striate.allocator import tune
     from striate.workflows.predict import predict as run_prediction
 
     tune()
-    with display.console_listener(quiet) as listener:
+    with _listener(log, quiet) as listener:
         result = run_prediction(
             model, images, out=out, batch_size=batch_size, device=device, listener=listener
         )
-    display.show_predictions(result, out)
+    listener.show_predictions(result, out)
 
 
 @app.command()
@@ -161,13 +205,14 @@ def data(
         str, typer.Option(help="Augmentation to preview.", metavar="none|shift|flip-crop|photo|trivial")
     ] = "flip-crop",
     quiet: Quiet = False,
+    log: Logged = Log.text,
     settings: dict[str, Any] | None = None,
 ) -> None:
     """Show what a data set holds: counts, sizes, samples, augmentation."""
     from striate.workflows.data import describe_data
 
-    with display.console_listener(quiet) as listener:
+    with _listener(log, quiet) as listener:
         description = describe_data(
             data, out=out, class_name=class_name, augment=augment, listener=listener, **settings or {}
         )
-    display.show_data(description)
+    listener.show_data(description)

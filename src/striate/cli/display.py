@@ -1,16 +1,18 @@
-"""What the commands print: progress and messages on standard error, results on standard output."""
+"""What people see while a command works: progress, epochs and messages, on standard error."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from striate.cli import results
+from striate.cli.text import plain
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from striate.workflows.predict import PredictionTable
 
 _REFRESH_SECONDS = 0.1
-_UNLIMITED = 100_000
 
 
 def console_listener(quiet: bool) -> ConsoleListener:
@@ -32,7 +33,7 @@ def console_listener(quiet: bool) -> ConsoleListener:
 
 
 class ConsoleListener(Listener):
-    """A progress bar on a terminal, a line an epoch anywhere else.
+    """A display that stays in place on a terminal, a line an epoch anywhere else.
 
     Attributes:
         console: where it prints.
@@ -42,34 +43,45 @@ class ConsoleListener(Listener):
     def __init__(self, console: Console, quiet: bool) -> None:
         self.console = console
         self.quiet = quiet
+        self._live = console.is_terminal and not console.is_dumb_terminal and not quiet
         self._shown = 0.0
         self._stage = ""
         self._task: TaskID | None = None
-        self._progress = Progress(
+        self._last: tuple[EpochRecord, int] | None = None
+        self._best: EpochRecord | None = None
+        self._said: set[str] = set()
+        self._remarks: list[str] = []
+        self._progress = _Display(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
             TextColumn("{task.completed}/{task.total}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=console,
             transient=True,
-            disable=quiet or not console.is_terminal,
+            disable=not self._live,
         )
 
     def __enter__(self) -> Self:
         self._progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._close_training()
         self._progress.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.console.print("striate: interrupted.")
 
     def stage(self, name: str, done: int, total: int) -> None:
         """Show `done` of `total`, with the rate unknown."""
+        self._close_training()
         self._update(name, done, total, "")
 
     def message(self, text: str) -> None:
         """Print `text`."""
-        self.console.print(f"[yellow]![/yellow] {escape(text)}", soft_wrap=True)
+        self._said.add(text)
+        self.console.print(f"[yellow]![/yellow] {escape(plain(text))}", soft_wrap=True)
 
     def batch(self, progress: Step) -> None:
         """Show the step within all epochs, and the rate."""
@@ -80,9 +92,41 @@ class ConsoleListener(Listener):
         )
 
     def epoch(self, record: EpochRecord, epochs: int) -> None:
-        """Print a line with losses and accuracies."""
-        if not self.quiet:
+        """Show losses and accuracies of this epoch, and of the best so far."""
+        self._last = (record, epochs)
+        if record.best:
+            self._best = record
+        if self._live:
+            self._progress.below = _epoch_table(record, self._best)
+        elif not self.quiet:
             self.console.print(_epoch_line(record, epochs), soft_wrap=True)
+
+    def remarks(self, texts: Sequence[str]) -> None:
+        """Keep the report's remarks for the end, but for those that were printed already."""
+        self._remarks = [text for text in texts if text not in self._said]
+
+    def show_run(self, run: Run) -> None:
+        """Print what `train` and `evaluate` came to."""
+        results.show_run(run, self._remarks)
+
+    def show_predictions(self, result: PredictionTable, out: Path | None) -> None:
+        """Print what `predict` came to."""
+        results.show_predictions(result, out)
+
+    def show_data(self, description: DataDescription) -> None:
+        """Print what `data` found."""
+        results.show_data(description)
+
+    def _close_training(self) -> None:
+        """Leave one line of a training whose display goes away."""
+        if self._last is None:
+            return
+        (record, epochs), self._last = self._last, None
+        self._progress.below = None
+        if self._live:
+            self.console.print(_epoch_line(record, epochs), soft_wrap=True)
+            if self._best is not None and self._best.epoch != record.epoch:
+                self.console.print(_epoch_line(self._best, epochs), soft_wrap=True)
 
     def _update(self, name: str, done: int, total: int, rate: str) -> None:
         """Show a stage, no more often than the eye can follow; take it away once it is done."""
@@ -102,6 +146,44 @@ class ConsoleListener(Listener):
         self._progress.update(self._task, description=name, completed=done, total=total, rate=rate)
 
 
+class _Display(Progress):
+    """A progress bar, and something below it.
+
+    Attributes:
+        below: shown below the bar; None: nothing.
+    """
+
+    def __init__(self, *columns: Any, **options: Any) -> None:
+        self.below: RenderableType | None = None
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Return the bar and what is below it; called by rich at every refresh."""
+        yield self.make_tasks_table(self.tasks)
+        if self.below is not None:
+            yield self.below
+
+
+def _epoch_table(record: EpochRecord, best: EpochRecord | None) -> Table:
+    """Two rows: the last epoch and the best so far."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for column in ("", "train loss", "accuracy", "val loss", "accuracy"):
+        table.add_column(column, justify="right" if column else "left", header_style="dim")
+    rows = [(f"epoch {record.epoch}", record)]
+    if best is not None and record.val_loss is not None:
+        rows.append((f"best: epoch {best.epoch}", best))
+    for name, row in rows:
+        table.add_row(name, *_cells(row))
+    return table
+
+
+def _cells(record: EpochRecord) -> list[str]:
+    cells = [f"{record.train_loss:.4f}", f"{record.train_accuracy:.1%}"]
+    if record.val_loss is not None and record.val_accuracy is not None:
+        cells += [f"{record.val_loss:.4f}", f"{record.val_accuracy:.1%}"]
+    return cells
+
+
 def _epoch_line(record: EpochRecord, epochs: int) -> str:
     parts = [f"epoch {record.epoch:>{len(str(epochs))}}/{epochs}"]
     parts.append(f"train loss {record.train_loss:.4f} accuracy {record.train_accuracy:.1%}")
@@ -111,67 +193,3 @@ def _epoch_line(record: EpochRecord, epochs: int) -> str:
     if record.best and record.val_loss is not None:
         parts.append("best")
     return "   ".join(parts)
-
-
-def _result_console() -> Console:
-    """Return what prints to standard output; a file or a pipe is as wide as what is printed."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_UNLIMITED)
-
-
-def _table(columns: Iterable[str]) -> Table:
-    """Return a table that breaks texts that are too long, and cuts none."""
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(escape(column), overflow="fold")
-    return table
-
-
-def show_run(run: Run) -> None:
-    """Print the metrics of each split and where the report lies."""
-    console = _result_console()
-    table = Table(box=None, pad_edge=False)
-    for column in ("split", "images", "accuracy", "95 % interval", "macro F1", "log loss"):
-        table.add_column(column, justify="left" if column == "split" else "right")
-    for split, metrics in run.metrics().items():
-        table.add_row(split, *_metric_cells(metrics))
-    console.print(table)
-    console.print(f"report: {run.report}", soft_wrap=True, markup=False)
-
-
-def _metric_cells(metrics: dict[str, Any]) -> list[str]:
-    accuracy = metrics["accuracy"]
-    return [
-        f"{metrics['samples']:,}",
-        f"{accuracy['value']:.2%}",
-        f"{accuracy['low']:.1%} to {accuracy['high']:.1%}",
-        f"{metrics['f1']['macro']['value']:.4f}",
-        f"{metrics['log_loss']['value']:.4f}",
-    ]
-
-
-def show_predictions(result: PredictionTable, out: Path | None) -> None:
-    """Print the predictions, or where they were written."""
-    console = _result_console()
-    if out is not None:
-        console.print(f"{len(result.table)} images: {out}", soft_wrap=True, markup=False)
-        return
-    table = _table(("image", "predicted", "probability"))
-    for image, predicted, probability in result.table[["image", "predicted", "probability"]].itertuples(
-        index=False
-    ):
-        table.add_row(escape(image), escape(predicted), f"{float(probability):.1%}")
-    console.print(table)
-
-
-def show_data(description: DataDescription) -> None:
-    """Print counts and sizes, and where the figures lie."""
-    console = _result_console()
-    for frame in (description.counts, description.sizes):
-        table = _table(map(str, frame.columns))
-        for row in frame.itertuples(index=False):
-            table.add_row(*(escape(str(cell)) for cell in row))
-        console.print(table)
-        console.print()
-    for figure in description.figures:
-        console.print(str(figure), soft_wrap=True, markup=False)

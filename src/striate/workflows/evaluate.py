@@ -29,7 +29,7 @@ def evaluate(
     data: PathLike | None = None,
     *,
     sets: Mapping[str, Given] | None = None,
-    costs: Sequence[float] | None = None,
+    costs: Sequence[float | str] | None = None,
     out: PathLike | None = None,
     split: str | None = None,
     data_root: PathLike | None = None,
@@ -158,7 +158,7 @@ def _recorded_images(model: Path, data: str, split: str) -> set[str] | None:
     return images
 
 
-def _again(run: Run, costs: Sequence[float] | None, listener: Listener) -> Run:
+def _again(run: Run, costs: Sequence[float | str] | None, listener: Listener) -> Run:
     """Compute metrics, figures and report of `run` from its saved predictions."""
     if not run.splits():
         raise UserError(

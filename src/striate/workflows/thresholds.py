@@ -50,7 +50,7 @@ class Threshold:
         }
 
 
-def choose_threshold(costs: Sequence[float], run: Run) -> Threshold:
+def choose_threshold(costs: Sequence[float | str], run: Run) -> Threshold:
     """Choose the threshold that costs least on the validation images of `run`.
 
     Args:
@@ -77,7 +77,7 @@ def choose_threshold(costs: Sequence[float], run: Run) -> Threshold:
     return Threshold(value, miss, false_alarm, predictions.class_names)
 
 
-def _pair(costs: Sequence[float]) -> tuple[float, float]:
+def _pair(costs: Sequence[float | str]) -> tuple[float, float]:
     """Return both costs as numbers."""
     try:
         miss, false_alarm = (float(cost) for cost in costs)

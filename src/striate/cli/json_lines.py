@@ -1,0 +1,154 @@
+"""`--log json`: one JSON object a line on standard output, and nothing else there.
+
+`docs/console.md` describes the events: `stage`, `epoch`, `message`, `result` and `error`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self, TextIO
+
+from striate.workflows.listener import Listener
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from striate.runs import Run
+    from striate.training import EpochRecord, Progress
+    from striate.workflows.data import DataDescription
+    from striate.workflows.predict import PredictionTable
+
+STAGE_SECONDS = 1.0
+"""A stage is told when it begins and ends, and no more often than this between."""
+_METRICS = ("samples", "correct", "accuracy", "balanced_accuracy", "f1", "log_loss", "threshold")
+"""What a result says of each split; everything else lies in `metrics.json`."""
+
+
+def write(stream: TextIO, event: str, **values: Any) -> None:
+    """Write one event as a line of ASCII; numbers that JSON does not know become null."""
+    stream.write(json.dumps({"event": event} | _finite(values)) + "\n")
+    stream.flush()
+
+
+class JsonListener(Listener):
+    """Tells everything as JSON lines on what is standard output; other prints go to standard error meanwhile.
+
+    Attributes:
+        quiet: whether stages and epochs are left out.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self._stream = sys.stdout
+        self._redirection = contextlib.redirect_stdout(sys.stderr)
+        self._stage = ""
+        self._told = 0.0
+        self._remarks: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._redirection.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        self._redirection.__exit__(kind, *rest)
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._write("error", kind="KeyboardInterrupt", text="interrupted.", status=130)
+
+    def _write(self, event: str, **values: Any) -> None:
+        write(self._stream, event, **values)
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Tell how far a stage is."""
+        self._tell_stage(name, done, total)
+
+    def batch(self, progress: Progress) -> None:
+        """Tell how far the training is, as a stage of all its steps."""
+        self._tell_stage(
+            "training",
+            (progress.epoch - 1) * progress.steps + progress.step,
+            progress.epochs * progress.steps,
+            images_per_second=progress.images_per_second,
+        )
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        """Tell what an epoch came to."""
+        if not self.quiet:
+            row = record.history_row() | record.timing_row() | {"best": record.best}
+            self._write("epoch", **{"epoch": record.epoch, "epochs": epochs} | row)
+
+    def message(self, text: str) -> None:
+        """Tell something that the user should know."""
+        self._write("message", text=text)
+
+    def remarks(self, texts: Sequence[str]) -> None:
+        """Keep the report's remarks for the result."""
+        self._remarks = list(texts)
+
+    def show_run(self, run: Run) -> None:
+        """Tell the result of `train` and `evaluate`: where it lies, its metrics and remarks."""
+        self._write(
+            "result",
+            run=str(run.folder),
+            report=str(run.report),
+            model=str(run.facts().get("model", run.model)),
+            stopped=run.facts()["training"].get("stopped"),
+            metrics={
+                split: {key: entry[key] for key in _METRICS if key in entry}
+                for split, entry in run.metrics().items()
+            },
+            metrics_file=str(run.metrics_file),
+            total=run.total(),
+            remarks=self._remarks,
+        )
+
+    def show_predictions(self, result: PredictionTable, out: Path | None) -> None:
+        """Tell the result of `predict`: the most probable class of each image, or where the table lies."""
+        columns = ["image", "predicted", "probability"]
+        predictions = result.predictions
+        rows = zip(
+            predictions.images,
+            (predictions.class_names[number] for number in predictions.predicted),
+            (float(row.max()) for row in predictions.probabilities),
+            strict=True,
+        )
+        self._write(
+            "result",
+            images=len(result.table),
+            out=None if out is None else str(out),
+            predictions=None if out is not None else [dict(zip(columns, row, strict=True)) for row in rows],
+            problems=[{"image": path, "reason": reason} for path, reason in result.problems],
+        )
+
+    def show_data(self, description: DataDescription) -> None:
+        """Tell the result of `data`: counts, sizes, formats, and where the figures lie."""
+        self._write(
+            "result",
+            folder=str(description.folder),
+            counts=json.loads(description.counts.to_json(orient="records")),
+            sizes=json.loads(description.sizes.to_json(orient="records")),
+            formats=json.loads(description.formats.to_json(orient="records")),
+            figures=[str(figure) for figure in description.figures],
+        )
+
+    def _tell_stage(self, name: str, done: int, total: int, **values: Any) -> None:
+        now = time.monotonic()
+        if self.quiet or (name == self._stage and done < total and now - self._told < STAGE_SECONDS):
+            return
+        self._stage, self._told = name, now
+        self._write("stage", name=name, done=done, total=total, **values)
+
+
+def _finite(value: Any) -> Any:
+    """Return `value` with None in place of every number that is not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

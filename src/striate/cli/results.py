@@ -1,0 +1,115 @@
+"""What people see when a command is done: small tables on standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from striate.cli.text import one_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from striate.runs import Run
+    from striate.workflows.data import DataDescription
+    from striate.workflows.predict import PredictionTable
+
+TOP_REMARKS = 3
+"""So many remarks are printed; the report holds all."""
+_UNLIMITED = 100_000
+
+
+def _result_console() -> Console:
+    """Return what prints to standard output; a file or a pipe is as wide as what is printed."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_UNLIMITED)
+
+
+def _table(columns: Iterable[str]) -> Table:
+    """Return a table that breaks texts that are too long, and cuts none."""
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(_cell(column), overflow="fold")
+    return table
+
+
+def _cell(value: object) -> str:
+    """Return a text that fills one line and holds no markup."""
+    return escape(one_line(str(value)))
+
+
+def show_run(run: Run, remarks: Sequence[str] = ()) -> None:
+    """Print the metrics of each split or set, what must be known to judge them, and where the report lies."""
+    console = _result_console()
+    table = Table(box=None, pad_edge=False)
+    name, total = ("set", run.total()) if run.sets() else ("split", None)
+    for column in (name, "images", "accuracy", "95 % interval", "macro F1", "log loss"):
+        table.add_column(column, justify="left" if column == name else "right")
+    for split, metrics in run.metrics().items():
+        table.add_row(split, *_metric_cells(metrics))
+    if total is not None:
+        images = sum(part["samples"] for part in total["parts"])
+        table.add_row("weighted", f"{images:,}", *_share_cells(total))
+    console.print(table)
+    for split, metrics in run.metrics().items():
+        if "threshold" in metrics:
+            console.print(_threshold_line(split, metrics["threshold"]), soft_wrap=True, markup=False)
+    for remark in remarks[:TOP_REMARKS]:
+        console.print(f"[yellow]![/yellow] {_cell(remark)}", soft_wrap=True)
+    if len(remarks) > TOP_REMARKS:
+        console.print(f"  {len(remarks) - TOP_REMARKS} more remarks stand in the report", soft_wrap=True)
+    console.print(f"report: {one_line(str(run.report))}", soft_wrap=True, markup=False)
+
+
+def _metric_cells(metrics: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{metrics['samples']:,}",
+        *_share_cells(metrics["accuracy"]),
+        f"{metrics['f1']['macro']['value']:.4f}",
+        f"{metrics['log_loss']['value']:.4f}",
+    ]
+
+
+def _share_cells(share: Mapping[str, float]) -> tuple[str, str]:
+    return f"{share['value']:.2%}", f"{share['low']:.1%} to {share['high']:.1%}"
+
+
+def _threshold_line(split: str, found: Mapping[str, Any]) -> str:
+    cost, half = found["cost"], found["at_half"]
+    return (
+        f"{split}: '{one_line(found['positive'])}' above {found['threshold']:.3f} (chosen on "
+        f"{found['chosen_on']}; a missed one costs {found['miss_cost']:g}, a false alarm "
+        f"{found['false_alarm_cost']:g}): {cost['value']:.3f} an image, {cost['low']:.3f} to "
+        f"{cost['high']:.3f}; at 0.5 it would be {half['value']:.3f}"
+    )
+
+
+def show_predictions(result: PredictionTable, out: Path | None) -> None:
+    """Print the predictions, or where they were written."""
+    console = _result_console()
+    if out is not None:
+        console.print(f"{len(result.table)} images: {one_line(str(out))}", soft_wrap=True, markup=False)
+        return
+    table = _table(("image", "predicted", "probability"))
+    for image, predicted, probability in result.table[["image", "predicted", "probability"]].itertuples(
+        index=False
+    ):
+        table.add_row(_cell(image), _cell(predicted), f"{float(probability):.1%}")
+    console.print(table)
+
+
+def show_data(description: DataDescription) -> None:
+    """Print counts and sizes, and where the figures lie."""
+    console = _result_console()
+    for frame in (description.counts, description.sizes):
+        table = _table(map(str, frame.columns))
+        for row in frame.itertuples(index=False):
+            table.add_row(*map(_cell, row))
+        console.print(table)
+        console.print()
+    for figure in description.figures:
+        console.print(one_line(str(figure)), soft_wrap=True, markup=False)

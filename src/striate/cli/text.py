@@ -1,0 +1,17 @@
+"""Names on a terminal: they may hold anything, and must neither break a line nor steer the terminal."""
+
+from __future__ import annotations
+
+
+def one_line(text: str) -> str:
+    """Return `text` with all that is not printed (line ends, escapes, turns of direction) written out."""
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def plain(text: str) -> str:
+    """Return `text` as `one_line` does, but with its line ends."""
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def _shown(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
