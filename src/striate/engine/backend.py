@@ -10,7 +10,6 @@ except `to_numpy`, which is called where a person asks for numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import array_api_compat
@@ -95,11 +94,6 @@ def arange(stop: int, like: Array) -> Array:
     return xp.arange(stop, dtype=xp.int64, device=device(like))
 
 
-@cache
-def _is_float(dtype: Any) -> bool:
-    return str(dtype).rpartition(".")[2] in ("float32", "float64")
-
-
 def check_float(**arrays: Array | None) -> None:
     """Refuse arrays that are not float32 or float64, or not all of one dtype; the names are the arguments'.
 
@@ -112,12 +106,13 @@ def check_float(**arrays: Array | None) -> None:
             continue
         if not hasattr(array, "dtype"):
             raise TypeError(f"{name}: expected an array, got {type(array).__name__}")
-        if not _is_float(array.dtype):
+        dtype = str(array.dtype).rpartition(".")[2]  # libraries' own dtypes cannot be compared
+        if dtype not in ("float32", "float64"):
             hint = "; images of whole numbers become floats by x.astype(np.float32) / 255"
-            raise TypeError(f"{name}: expected float32 or float64, got {array.dtype}{hint}")
-        first = first or (name, array.dtype)
-        if array.dtype != first[1]:
-            raise TypeError(f"{name}: expected {first[1]} as {first[0]} has, got {array.dtype}")
+            raise TypeError(f"{name}: expected float32 or float64, got {dtype}{hint}")
+        first = first or (name, dtype)
+        if dtype != first[1]:
+            raise TypeError(f"{name}: expected {first[1]} as {first[0]} has, got {dtype}")
 
 
 def check_ndim(name: str, array: Array, allowed: tuple[int, ...], layout: str) -> None:

@@ -1,0 +1,362 @@
+"""Are the gradients right? Measure them by the two-point formula and compare.
+
+A derivative is the limit of (f(x + h) - f(x - h)) / 2h. The Taylor series of f around x gives
+
+    (f(x + h) - f(x - h)) / 2h = f'(x) + h^2 / 6 * f'''(x) + ...
+
+so that the formula errs by about h^2 (*truncation*), plus about eps / h, for f itself is only known to the
+precision eps of its number format (*round-off*). In float64 both are smallest together near h = 1e-5, where
+some ten digits are right; in float32 no step gives more than three, which is why everything is checked in
+float64. A sum of outputs stands for the loss, each weighted by a random number: a gradient that is right for
+random weights is right for any loss.
+
+What such a check cannot see: a forward pass that computes the wrong thing, but whose backward matches it. For
+that take an independent computation of the same thing (`striate.engine.exercises` has an example).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from striate.engine.gradient_report import GradientReport, Index, InputReport
+
+SWEEP_STEPS = tuple(10.0**-k for k in range(1, 13))
+_SWEEP_ELEMENTS = 8
+_SMALL = 1e-3  # elements smaller than this share of the largest are compared with that share
+_NOISE = 16  # round-off of an output, in units of eps times its size
+_KINK = 1e-3  # one-sided slopes that differ by more than this share stand on two sides of a kink
+
+Inputs = dict[str, np.ndarray]
+Pair = tuple[Callable[..., Any], Callable[..., Any]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is checked, in one form.
+
+    Attributes:
+        name: for the report.
+        forward: returns the outputs for the inputs.
+        backward: returns gradients by name for a gradient of the outputs and the inputs.
+        inputs: float64, by name.
+        problems: by input, what is wrong apart from the numbers.
+    """
+
+    name: str
+    forward: Callable[[Inputs], np.ndarray]
+    backward: Callable[[np.ndarray, Inputs], Mapping[str, np.ndarray | None]]
+    inputs: Inputs
+    problems: Mapping[str, str]
+
+
+def gradcheck(
+    subject: Any,
+    inputs: Any,
+    *,
+    loss: Pair | None = None,
+    step: float = 1e-5,
+    tolerance: float = 1e-6,
+    elements: int | None = 200,
+    sweep: bool = True,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare the gradients of a layer, a network or a pair of functions with the two-point formula.
+
+    A relative error is |backward - measured| divided by the larger of both, where elements below a thousandth
+    of the array's largest gradient, or below what round-off lets one measure, count as that large. At a kink
+    (ReLU at 0, two equal values in a pooling window) the error is the distance to the slopes of both sides.
+
+    Args:
+        subject: a layer or network (`forward`, `backward`, `parameters`), which is copied and stays as it
+            is; its dropout masks are held. Or a pair of functions (forward, backward): forward(**inputs)
+            returns an array or a number, backward(grad_output, **inputs) a gradient for each floating input,
+            in order: a tuple, a mapping by name or a single array; None for what it leaves out.
+        inputs: of a layer, x; of functions, a mapping of names to arrays; whole numbers and other values
+            (labels, say) are handed on as they are. Floating ones are checked in float64.
+        loss: a pair (forward(y), backward(grad_output, y)) to put behind a layer; without it a random
+            weighted sum of its outputs stands for the loss.
+        step: h, multiplied by the size of elements larger than 1.
+        tolerance: the largest relative error that passes.
+        elements: how many elements of each array to measure, chosen at random; None for all. A random
+            direction of all elements together is measured as well, which an error anywhere shows in.
+        sweep: also measure a few elements with steps from 0.1 to 1e-12.
+        seed: of the random choices.
+
+    Returns:
+        The report; its `passed` tells the verdict, its text explains it.
+
+    Raises:
+        TypeError: no floating NumPy array to differentiate by.
+    """
+    checked = _of_layer(subject, inputs, loss) if hasattr(subject, "forward") else _of_pair(subject, inputs)
+    if not checked.inputs:
+        raise TypeError("inputs: expected at least one NumPy array of floating numbers, got none")
+    generator = np.random.default_rng(seed)
+    before = {name: array.copy() for name, array in checked.inputs.items()}
+    output = np.asarray(checked.forward(checked.inputs))
+    weights = generator.standard_normal(output.shape) if output.size > 1 else np.ones(output.shape)
+    gradients = dict(checked.backward(weights, checked.inputs))
+    same = {name: np.array_equal(before[name], checked.inputs[name], equal_nan=True) for name in before}
+    changed = [name for name in before if not same[name]]
+    problems = {**checked.problems, **dict.fromkeys(changed, "the input was changed")}
+    measure = _Measure(checked, before, weights, step, tolerance, generator)
+    reports = {
+        name: measure.report(name, gradients[name], elements, problems.get(name, ""))
+        for name in before
+        if gradients.get(name) is not None
+    }
+    points = measure.sweep(reports) if sweep else ()
+    return GradientReport(checked.name, tolerance, step, reports, points)
+
+
+class _Measure:
+    """The two-point formula around one place."""
+
+    def __init__(
+        self,
+        subject: Subject,
+        inputs: Inputs,
+        weights: np.ndarray,
+        step: float,
+        tolerance: float,
+        generator: np.random.Generator,
+    ) -> None:
+        self.subject = subject
+        self.inputs = inputs
+        self.weights = weights
+        self.step = step
+        self.tolerance = tolerance
+        self.generator = generator
+        self.middle = self.outputs({})
+
+    def outputs(self, changed: Inputs) -> np.ndarray:
+        """Return the outputs with some inputs replaced; what the forward does to its inputs is forgotten."""
+        inputs = {name: changed.get(name, array).copy() for name, array in self.inputs.items()}
+        return np.array(self.subject.forward(inputs), np.float64)
+
+    def slopes(self, name: str, direction: np.ndarray, h: float) -> tuple[float, float, float, float]:
+        """Return (slope from below, slope from above, how much they part, round-off) along `direction`.
+
+        How much they part is summed over the outputs, so that kinks of several outputs cannot cancel.
+        """
+        above = self.outputs({name: self.inputs[name] + h * direction})
+        below = self.outputs({name: self.inputs[name] - h * direction})
+        rise, fall = (above - self.middle) / h, (self.middle - below) / h
+        sizes = np.abs(self.weights * self.middle)[above != below]
+        noise = _NOISE * np.finfo(np.float64).eps * float(np.sum(sizes)) / h
+        gap = float(np.sum(np.abs(self.weights * (rise - fall))))
+        return float(np.sum(self.weights * fall)), float(np.sum(self.weights * rise)), gap, noise
+
+    def report(self, name: str, gradient: Any, elements: int | None, problem: str) -> InputReport:
+        """Compare the gradient of one input."""
+        value, analytic = self.inputs[name], np.asarray(gradient)
+        numeric = np.full(value.shape, np.nan)
+        if analytic.shape != value.shape:
+            problem = f"expected shape {value.shape}, got {analytic.shape}"
+            return InputReport(name, analytic, numeric, numeric.copy(), problem=problem)
+        indices = self._choose(value.shape, elements)
+        found = {index: self._element(name, index) for index in indices}
+        largest = max((abs(one.slope) for one in found.values()), default=0.0)
+        errors = numeric.copy()
+        for index, one in found.items():
+            numeric[index] = one.slope
+            errors[index] = self._smallest_error(name, one, float(analytic[index]), _SMALL * largest)
+        kinks = tuple(index for index, one in found.items() if one.kink)
+        along = self._along_all(name, analytic)
+        return InputReport(name, analytic, numeric, errors, kinks, along, problem)
+
+    def _along_all(self, name: str, analytic: np.ndarray) -> float:
+        """Return the relative error along a random direction of all elements.
+
+        If a kink lies there, along (1, 1, ..., 1), where equal values stay equal; if one is there too, 0.
+        """
+        for direction in (self.generator.standard_normal(analytic.shape), np.ones(analytic.shape)):
+            along = self._measure(name, direction, self.step)
+            parts = analytic * direction
+            if not along.kink:
+                floor = _SMALL * float(np.sum(np.abs(parts)))
+                return self._smallest_error(name, along, float(np.sum(parts)), floor)
+        return 0.0
+
+    def _element(self, name: str, index: Index) -> _Slopes:
+        """Measure the slope of one element."""
+        direction = np.zeros(self.inputs[name].shape)
+        direction[index] = 1.0
+        return self._measure(name, direction, self.step * max(1.0, abs(float(self.inputs[name][index]))))
+
+    def _measure(self, name: str, direction: np.ndarray, h: float) -> _Slopes:
+        """Measure slopes and tell a kink from a bend: the slopes of a bend part in proportion to the step."""
+        below, above, gap, noise = self.slopes(name, direction, h)
+        kink = gap > _KINK * max(abs(below), abs(above)) + 4 * noise
+        kink = kink and self.slopes(name, direction, h / 100)[2] > gap / 2
+        return _Slopes(direction, h, below, above, noise, kink)
+
+    def _smallest_error(self, name: str, one: _Slopes, analytic: float, floor: float) -> float:
+        """Return the relative error; where it is too large, the smallest with shorter steps as well.
+
+        A kink close by spoils a long step and not a short one; a wrong gradient is wrong with both.
+        """
+        error = _error(analytic, one, max(floor, one.noise / self.tolerance))
+        for h in (one.step / 10, one.step / 100):
+            if error <= self.tolerance or not np.isfinite(error):
+                break
+            below, above, _, noise = self.slopes(name, one.direction, h)
+            shorter = _Slopes(one.direction, h, below, above, noise, one.kink)
+            error = min(error, _error(analytic, shorter, max(floor, noise / self.tolerance)))
+        return error
+
+    def sweep(self, reports: Mapping[str, InputReport]) -> tuple[tuple[float, float], ...]:
+        """Return (step, largest relative error) of a few elements with sizable gradients away from kinks."""
+        places = [
+            (one, tuple(int(i) for i in index))
+            for one in reports.values()
+            if not one.problem
+            for index in np.argwhere(_sizable(one))
+        ]
+        chosen = self.generator.permutation(len(places))[:_SWEEP_ELEMENTS]
+        points = []
+        for h in SWEEP_STEPS if places else ():
+            errors = []
+            for one, index in (places[k] for k in chosen):
+                direction = np.zeros(one.analytic.shape)
+                direction[index] = 1.0
+                below, above, *_ = self.slopes(one.name, direction, h)
+                truth = float(one.analytic[index])
+                errors.append(abs((below + above) / 2 - truth) / abs(truth))
+            points.append((h, max(errors)))
+        return tuple(points)
+
+    def _choose(self, shape: Index, elements: int | None) -> list[Index]:
+        size = int(np.prod(shape))
+        flat = np.arange(size)
+        if elements is not None and elements < size:
+            flat = np.sort(self.generator.choice(size, elements, replace=False))
+        return [tuple(int(i) for i in np.unravel_index(one, shape)) for one in flat]
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """Measured along a `direction` with steps of length `step`."""
+
+    direction: np.ndarray
+    step: float
+    below: float
+    above: float
+    noise: float
+    kink: bool
+
+    @property
+    def slope(self) -> float:
+        return (self.below + self.above) / 2
+
+
+def _error(analytic: float, slopes: _Slopes, floor: float) -> float:
+    if not np.isfinite(analytic):
+        return np.inf
+    numeric = slopes.slope
+    if slopes.kink:
+        low, high = min(slopes.below, slopes.above), max(slopes.below, slopes.above)
+        numeric = min(max(analytic, low), high)
+    scale = max(abs(analytic), abs(numeric), floor)
+    error = abs(analytic - numeric) / scale if scale else 0.0
+    return error if np.isfinite(error) else np.inf
+
+
+def _sizable(one: InputReport) -> np.ndarray:
+    sizes = np.where(np.isnan(one.errors), 0.0, np.abs(one.analytic))
+    for index in one.kinks:
+        sizes[index] = 0.0
+    return np.asarray((sizes > 0.1 * np.max(sizes, initial=0.0)) & np.isfinite(sizes))
+
+
+def _of_pair(pair: Pair, inputs: Mapping[str, Any]) -> Subject:
+    forward, backward = pair
+    floats = {name: np.array(value, np.float64) for name, value in inputs.items() if _is_floating(value)}
+    others = {name: value for name, value in inputs.items() if name not in floats}
+
+    def gradients(grad_output: np.ndarray, given: Inputs) -> Mapping[str, np.ndarray | None]:
+        returned = backward(grad_output, **_in_order(inputs, given, others))
+        if isinstance(returned, Mapping):
+            return returned
+        row: Sequence[Any] = returned if isinstance(returned, tuple | list) else (returned,)
+        return dict(zip(floats, row, strict=False))
+
+    name = getattr(forward, "__name__", type(forward).__name__)
+    return Subject(name, lambda given: forward(**_in_order(inputs, given, others)), gradients, floats, {})
+
+
+def _of_layer(layer: Any, x: np.ndarray, loss: Pair | None) -> Subject:
+    """Bring a layer into the form of functions of its input and parameters, on a copy in float64."""
+    copied = _in_float64(layer)
+    inputs = {"x": np.array(x, np.float64)} if _is_floating(x) else {}
+    parameters = copied.parameters()
+    inputs |= {name: parameter.value for name, parameter in parameters.items()}
+
+    def forward(given: Inputs) -> np.ndarray:
+        for name, parameter in parameters.items():
+            parameter.value = given[name]
+        y = copied.forward(given.get("x", x))
+        return np.asarray(loss[0](y) if loss else y)
+
+    def backward(grad_output: np.ndarray, given: Inputs) -> Mapping[str, np.ndarray | None]:
+        for parameter in parameters.values():
+            parameter.zero_grad()
+        for name, parameter in parameters.items():
+            parameter.value = given[name]
+        y = copied.forward(given.get("x", x))
+        grad_x = copied.backward(loss[1](grad_output, y) if loss else grad_output)
+        return {"x": grad_x, **{name: parameter.grad for name, parameter in parameters.items()}}
+
+    forward(inputs)
+    for inner in _walk(copied):
+        if hasattr(inner, "hold_mask"):
+            inner.hold_mask()
+    problems = _accumulation(backward, forward, copied, inputs, loss)
+    return Subject(getattr(layer, "name", "") or type(layer).__name__, forward, backward, inputs, problems)
+
+
+def _accumulation(
+    backward: Callable[..., Any], forward: Callable[..., Any], layer: Any, inputs: Inputs, loss: Pair | None
+) -> dict[str, str]:
+    """Find parameters whose gradient a second backward pass replaces instead of adding to it."""
+    weights = np.ones_like(forward(inputs))
+    once = {name: np.array(grad) for name, grad in backward(weights, inputs).items() if grad is not None}
+    y = layer.forward(inputs["x"]) if "x" in inputs else None
+    if y is None:
+        return {}
+    layer.backward(loss[1](weights, y) if loss else weights)
+    return {
+        name: "a second backward pass does not add to the gradient"
+        for name, parameter in layer.parameters().items()
+        if name in once and not np.allclose(parameter.grad, 2 * once[name], rtol=1e-9, atol=1e-12)
+    }
+
+
+def _in_float64(layer: Any) -> Any:
+    copied = copy.deepcopy(layer)
+    for inner in _walk(copied):
+        for name, buffer in inner.own_buffers().items() if hasattr(inner, "own_buffers") else ():
+            if _is_floating(buffer):
+                setattr(inner, name, np.array(buffer, np.float64))
+    for parameter in copied.parameters().values():
+        parameter.value = np.array(parameter.value, np.float64)
+        parameter.zero_grad()
+    return copied
+
+
+def _walk(layer: Any) -> list[Any]:
+    inside = layer.children().values() if hasattr(layer, "children") else ()
+    return [layer, *(deeper for child in inside for deeper in _walk(child))]
+
+
+def _in_order(inputs: Mapping[str, Any], given: Inputs, others: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: given[name] if name in given else others[name] for name in inputs}
+
+
+def _is_floating(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.floating) and np.issubdtype(value.dtype, np.floating)

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+
+from striate.engine import layers
+from striate.engine.blocks import Residual
+from striate.engine.network import Network, watching
+
+
+def network(seed=0, p=0.5):
+    generator = np.random.default_rng(seed)
+    return Network(
+        {
+            "conv1": layers.Conv2d(1, 2, 3, padding=1, generator=generator),
+            "batch_norm1": layers.BatchNorm2d(2),
+            "residual1": Residual(
+                {"conv1": layers.Conv2d(2, 2, 1, generator=generator), "relu1": layers.ReLU()}
+            ),
+            "flatten1": layers.Flatten(),
+            "dropout1": layers.Dropout(p, generator=generator),
+            "linear1": layers.Linear(32, 3, generator=generator),
+        }
+    )
+
+
+def images(n=5, seed=1):
+    return np.random.default_rng(seed).standard_normal((n, 1, 4, 4)).astype(np.float32)
+
+
+def test_state_dict_has_torchs_names_and_order():
+    assert list(network().state_dict()) == [
+        *("conv1.weight", "conv1.bias", "batch_norm1.weight", "batch_norm1.bias"),
+        *("batch_norm1.running_mean", "batch_norm1.running_var", "batch_norm1.num_batches_tracked"),
+        *("residual1.conv1.weight", "residual1.conv1.bias", "linear1.weight", "linear1.bias"),
+    ]
+
+
+def test_loaded_weights_give_the_same_outputs():
+    one, other = network(0), network(1)
+    one.forward(images())  # moves the running statistics
+    other.load_state_dict(one.state_dict())
+    assert np.array_equal(one.predict(images()), other.predict(images()))
+    assert other.state_dict()["batch_norm1.num_batches_tracked"] == 1
+
+
+def test_state_dict_is_a_copy_both_ways():
+    one = network()
+    saved = one.state_dict()
+    saved["linear1.bias"] += 1
+    assert not np.array_equal(one.state_dict()["linear1.bias"], saved["linear1.bias"])
+    one.load_state_dict(saved)
+    saved["linear1.bias"] += 1
+    assert not np.array_equal(one.state_dict()["linear1.bias"], saved["linear1.bias"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("linear1.bias"), r"arrays: expected linear1.bias of shape \(3,\), got none"),
+        (lambda w: w.update(extra=np.ones(1)), "arrays: expected those of this network's layers, got extra"),
+        (lambda w: w.update({"conv1.bias": np.ones(3)}), r"conv1.bias: expected shape \(2,\), got \(3,\)"),
+    ],
+)
+def test_weights_that_do_not_fit_change_nothing(change, message):
+    one = network()
+    weights = network(1).state_dict()
+    change(weights)
+    with pytest.raises(ValueError, match=message):
+        one.load_state_dict(weights)
+    for name, array in network().state_dict().items():
+        assert np.array_equal(one.state_dict()[name], array)
+
+
+def test_train_and_eval_reach_all_layers():
+    one = network().eval()
+    assert not any(layer.training for _, layer in one.walk())
+    one.train()
+    assert all(layer.training for _, layer in one.walk())
+
+
+def test_predict_evaluates_keeps_nothing_and_leaves_the_mode():
+    one = network()
+    one.layers["dropout1"].eval()
+    predicted = one.predict(images())
+    assert one.training
+    assert not one.layers["dropout1"].training
+    assert all(layer._kept is None for _, layer in one.walk())
+    assert np.array_equal(predicted, one.eval().forward(images()))
+
+
+def test_seed_fixes_dropout_by_path():
+    one = network()
+    outputs = []
+    for entropy in ((3, 1), (3, 1), (3, 2)):
+        one.seed(*entropy)
+        outputs.append(one.forward(images()))
+    assert np.array_equal(outputs[0], outputs[1])
+    assert not np.array_equal(outputs[0], outputs[2])
+
+
+def test_gradients_of_two_halves_accumulate_to_that_of_the_whole():
+    one = network(p=0.0).eval().map_arrays(lambda array: array.astype(np.float64))
+    x, grad = images(6).astype(np.float64), np.random.default_rng(2).standard_normal((6, 3))
+    one.forward(x)
+    one.backward(grad)
+    whole = {name: parameter.grad for name, parameter in one.parameters().items()}
+    one.zero_grad()
+    for half in (slice(0, 2), slice(2, 6)):
+        one.forward(x[half])
+        one.backward(grad[half])
+    for name, parameter in one.parameters().items():
+        np.testing.assert_allclose(parameter.grad, whole[name], atol=1e-12)
+
+
+def test_watching_sees_every_layer_and_ends():
+    one = network()
+    with watching(one) as seen:
+        y = one.forward(images())
+        one.backward(np.ones_like(y))
+    paths = [path for path, _ in one.walk() if path]
+    assert set(seen.outputs) == set(paths) == set(seen.input_grads)
+    assert np.array_equal(seen.outputs["linear1"], y)
+    assert seen.input_grads["conv1"].shape == (5, 1, 4, 4)
+    one.forward(images(2))
+    assert len(seen.outputs["conv1"]) == 5
+
+
+def test_layers_without_names_are_numbered():
+    plain = Network([layers.Flatten(), layers.Linear(16, 2, generator=np.random.default_rng(0))])
+    assert list(plain.parameters()) == ["1.weight", "1.bias"]
+    assert plain(images()).shape == (5, 2)
