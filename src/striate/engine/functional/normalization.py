@@ -48,10 +48,10 @@ def batch_norm(
 ) -> Array | tuple[Array, Statistics]:
     """Return weight * (x - mean) / sqrt(variance + eps) + bias, channel by channel.
 
-    While training, or where there are no running statistics, mean and variance are those of x itself, taken
-    over the batch and all positions of a channel; else they are `running_mean` and `running_var`. Unlike in
-    torch, nothing is changed here: what torch writes into the running statistics is returned with the saved
-    values, or computed by `update_running`.
+    While training, mean and variance are those of x itself, taken over the batch and all positions of a
+    channel; else they are `running_mean` and `running_var`. Unlike in torch, nothing is changed here: what
+    torch writes into the running statistics is returned with the saved values, or computed by
+    `update_running`.
 
     Args:
         x: (N, C) or (N, C, ...).
@@ -212,7 +212,9 @@ def _running(running_mean: Array, running_var: Array, eps: float) -> Statistics:
 def _uses_batch(running_mean: Array | None, running_var: Array | None, training: bool) -> bool:
     if (running_mean is None) != (running_var is None):
         raise ValueError("running_var: expected running_mean and running_var, or neither; got one of them")
-    return training or running_mean is None
+    if running_mean is None and not training:
+        raise ValueError("running_mean: expected running statistics, or training=True; got neither")
+    return training
 
 
 def _check_channels(x: Array, **arrays: Array | None) -> None:
