@@ -193,7 +193,9 @@ class _Measure:
         """Measure slopes and tell a kink from a bend: the slopes of a bend part in proportion to the step."""
         below, above, gap, noise = self.slopes(name, direction, h)
         kink = gap > _KINK * max(abs(below), abs(above)) + 4 * noise
-        kink = kink and self.slopes(name, direction, h / 100)[2] > gap / 2
+        if kink:
+            *_, shorter_gap, shorter_noise = self.slopes(name, direction, h / 100)
+            kink = shorter_gap > gap / 20 + 4 * shorter_noise  # a bend's would be a hundredth
         return _Slopes(direction, h, below, above, noise, kink)
 
     def _smallest_error(self, name: str, one: _Slopes, analytic: float, floor: float) -> float:

@@ -1,0 +1,222 @@
+import numpy as np
+import pytest
+
+from striate.engine import functional as F
+from striate.engine import layers
+from striate.engine.gradcheck import gradcheck
+from striate.engine.network import Network
+from striate.engine.parameter import Parameter
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+def square(x):
+    return x**2
+
+
+def square_backward(grad_output, x):
+    return 2 * x * grad_output
+
+
+def cube_backward(grad_output, x):
+    return 3 * x**2 * grad_output
+
+
+def test_right_gradient_passes_and_wrong_one_is_found_where_it_is_wrong():
+    def wrong(grad_output, x):
+        grad = square_backward(grad_output, x)
+        grad[1, 2] *= 1.001
+        return grad
+
+    x = draw(3, 4)
+    assert gradcheck((square, square_backward), {"x": x}).passed
+    report = gradcheck((square, wrong), {"x": x})
+    assert not report.passed
+    assert report.where == ("x", (1, 2))
+    assert report.largest_error == pytest.approx(1e-3, rel=0.01)
+    assert np.count_nonzero(report.errors["x"] > report.tolerance) == 1
+
+
+def test_error_outside_the_sample_shows_along_a_random_direction():
+    def wrong(grad_output, x):
+        grad = square_backward(grad_output, x)
+        grad[-1] += 1
+        return grad
+
+    report = gradcheck((square, wrong), {"x": draw(5000)}, elements=10)
+    assert report.inputs["x"].checked == 10
+    assert np.nanmax(report.errors["x"]) < 1e-6
+    assert not report.passed
+
+
+def test_sweep_shows_truncation_falling_with_the_square_of_the_step_and_then_roundoff():
+    report = gradcheck((lambda x: x**3, cube_backward), {"x": 1 + np.abs(draw(20))})
+    errors = dict(report.sweep)
+    for coarse, fine in ((1e-1, 1e-2), (1e-2, 1e-3), (1e-3, 1e-4)):
+        assert errors[coarse] / errors[fine] == pytest.approx(100, rel=0.3)
+    best = min(errors, key=errors.get)
+    assert 1e-7 < best < 1e-4
+    assert errors[1e-12] > 1e3 * errors[best]
+    assert errors[1e-1] > 1e3 * errors[best]
+
+
+def test_linear_function_has_no_truncation():
+    report = gradcheck((lambda x: 3 * x, lambda g, x: 3 * g), {"x": draw(10)})
+    assert dict(report.sweep)[1e-1] < 1e-13
+
+
+def test_kinks_are_found_and_any_slope_between_the_sides_is_right():
+    x = draw(3, 4)
+    x[0, 1] = x[2, 3] = 0.0
+    x[1, 1] = 3e-6  # closer than the step, but no kink by itself
+    report = gradcheck((F.relu, F.relu_backward), {"x": x})
+    assert report.passed, report
+    assert report.kinks == {"x": ((0, 1), (2, 3))}
+    half = (F.relu, lambda g, x: g * ((x > 0) + 0.5 * (x == 0)))
+    assert gradcheck(half, {"x": x}).passed
+    outside = (F.relu, lambda g, x: g * ((x > 0) + 1.5 * (x == 0)))
+    report = gradcheck(outside, {"x": x})
+    assert not report.passed
+    assert report.where[1] in {(0, 1), (2, 3)}
+
+
+def test_a_bend_is_no_kink():
+    x = np.linspace(-3e-3, 3e-3, 9)
+    sharp = (lambda x: np.sqrt(x**2 + 1e-6), lambda g, x: g * x / np.sqrt(x**2 + 1e-6))
+    report = gradcheck(sharp, {"x": x}, tolerance=1e-4)
+    assert report.kinks == {}
+    assert report.passed, report
+
+
+def test_pooling_ties_are_kinks_and_counting_all_of_them_is_wrong():
+    x = draw(1, 1, 4, 4)
+    x[0, 0, :2, :2] = 1.5
+
+    def forward(x):
+        return F.max_pool2d(x, 2)
+
+    def to_all(grad_output, x):
+        y = F.max_pool2d(x, 2)
+        return np.kron(grad_output, np.ones((2, 2))) * (x == np.kron(y, np.ones((2, 2))))
+
+    right = gradcheck((forward, lambda g, x: F.max_pool2d_backward(g, x, 2)), {"x": x})
+    assert right.passed, right
+    assert set(right.kinks["x"]) == {(0, 0, 0, 0), (0, 0, 0, 1), (0, 0, 1, 0), (0, 0, 1, 1)}
+    assert not gradcheck((forward, to_all), {"x": x}).passed
+
+
+def test_loss_is_checked_with_labels_handed_on():
+    labels = np.array([0, 2, 1])
+
+    def forward(logits, target):
+        return F.cross_entropy(logits, target, label_smoothing=0.1)
+
+    def backward(grad_output, logits, target):
+        return F.cross_entropy_backward(grad_output, logits, target, label_smoothing=0.1)
+
+    report = gradcheck((forward, backward), {"logits": draw(3, 4), "target": labels})
+    assert report.passed, report
+    assert list(report.inputs) == ["logits"]
+
+
+def test_float32_inputs_are_checked_in_float64():
+    assert gradcheck((square, square_backward), {"x": draw(5).astype(np.float32)}).passed
+    layer = layers.Linear(4, 3, generator=np.random.default_rng(0))
+    assert gradcheck(layer, draw(5, 4).astype(np.float32)).passed
+    assert layer.weight.value.dtype == np.float32
+
+
+def test_whole_network_with_its_loss_is_checked():
+    generator = np.random.default_rng(0)
+    network = Network(
+        [
+            layers.Conv2d(1, 3, 3, generator=generator),
+            layers.BatchNorm2d(3),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dropout(0.3, generator=generator),
+            layers.Linear(12, 4, generator=generator),
+        ]
+    )
+    labels = np.array([0, 1, 3, 2])
+    loss = (lambda y: F.cross_entropy(y, labels), lambda g, y: F.cross_entropy_backward(g, y, labels))
+    report = gradcheck(network, draw(4, 1, 4, 4), loss=loss, elements=None)
+    assert report.passed, report
+    assert set(report.inputs) == {"x", *network.parameters()}
+
+
+class Scale(layers.Layer):
+    """y = scale * x, whose backward can be wrong in several ways."""
+
+    def __init__(self, fault=""):
+        super().__init__()
+        self.scale = Parameter(np.full(3, 2.0))
+        self.fault = fault
+
+    def own_parameters(self):
+        return {"scale": self.scale}
+
+    def forward(self, x):
+        self.x = x.copy()
+        if self.fault == "changes x":
+            x += 1
+        return self.x * self.scale.value
+
+    def backward(self, grad_output):
+        grad = (grad_output * self.x).sum(axis=0)
+        if self.fault == "replaces":
+            self.scale.grad = grad
+        elif self.fault == "shape":
+            self.scale.grad = grad[:1]
+        else:
+            self.scale.accumulate(grad)
+        grad_x = grad_output * self.scale.value
+        return grad_x * (np.nan if self.fault == "nan" else 1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem"),
+    [
+        ("replaces", "a second backward pass does not add to the gradient"),
+        ("shape", r"expected shape (3,), got (1,)"),
+        ("changes x", "the input was changed"),
+        ("nan", "inf"),
+    ],
+)
+def test_faults_apart_from_the_numbers_are_named(fault, problem):
+    assert gradcheck(Scale(), draw(4, 3)).passed
+    report = gradcheck(Scale(fault), draw(4, 3))
+    assert not report.passed
+    assert problem in str(report)
+
+
+def test_gradient_that_is_zero_passes_in_spite_of_roundoff():
+    """A bias before a batch normalisation changes nothing, so its measured slope is round-off alone."""
+    generator = np.random.default_rng(0)
+    network = Network([layers.Linear(3, 4, generator=generator), layers.BatchNorm1d(4)])
+    report = gradcheck(network, 100 * draw(6, 3))
+    assert report.passed, report
+
+
+def test_report_reads_as_a_table():
+    wrong = gradcheck((square, lambda g, x: -square_backward(g, x)), {"x": draw(2, 3)}, step=1e-4)
+    text = str(wrong)
+    assert text.startswith("FAIL  gradient check of square: step 0.0001, tolerance 1e-06")
+    assert "6 of the 6 elements of x that were checked are wrong" in text
+    assert "(ratio -1)" in text
+    assert "best" in text
+    assert str(gradcheck((square, square_backward), {"x": draw(2)}, sweep=False)).startswith("PASS")
+
+
+def test_same_seed_gives_the_same_report():
+    reports = [gradcheck((square, square_backward), {"x": draw(900)}, elements=20, seed=3) for _ in range(2)]
+    assert np.array_equal(reports[0].errors["x"], reports[1].errors["x"], equal_nan=True)
+    other = gradcheck((square, square_backward), {"x": draw(900)}, elements=20, seed=4)
+    assert not np.array_equal(np.isnan(other.errors["x"]), np.isnan(reports[0].errors["x"]))
+
+
+def test_nothing_to_differentiate_by_is_refused():
+    with pytest.raises(TypeError, match="inputs: expected at least one NumPy array of floating numbers"):
+        gradcheck((square, square_backward), {"x": np.arange(3)})
