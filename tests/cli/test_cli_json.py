@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import documents
 import striate as package
 from striate import cli
 from striate.cli.json_lines import JsonListener, write
@@ -67,6 +68,20 @@ def test_a_training_tells_epochs_and_its_result(striate, stripes):
     assert result["report"] == "run/report.html"
     assert result["stopped"] == "finished"
     assert any("test image" in remark for remark in result["remarks"])
+
+
+def test_the_fields_of_every_event_are_documented(striate, stripes):
+    _, events, _ = striate(
+        "train", stripes, "--model", "simple-cnn", "--epochs", 1, "--batch-size", 99, "--out", "run"
+    )
+    assert of_kind(events, "error")
+    _, more, _ = striate("train", stripes, "--model", "simple-cnn", "--epochs", 1, "--out", "run")
+    listed = {documents.quoted(row[0])[0]: row[1] for row in documents.table("docs/console.md", "JSON lines")}
+    assert set(listed) == EVENTS == {event["event"] for event in [*events, *more]}
+    for event in [*events, *more]:
+        name = event.pop("event")
+        text = listed[name] if name != "result" else documents.section("docs/console.md", "JSON lines")
+        assert set(event) <= set(documents.quoted(text)), name
 
 
 def test_evaluate_predict_and_data_tell_their_results(striate, stripes, write_stripes, tmp_path):

@@ -134,10 +134,10 @@ def make_history_once():
 
 @pytest.fixture
 def many(make_predictions) -> Predictions:
-    """60 classes, every two of which are taken for one another."""
-    predictions = make_predictions(60, 900, strength=7.0)
+    """34 classes, every two of which are taken for one another."""
+    predictions = make_predictions(34, 680, strength=7.0)
     neighbours = predictions.labels ^ 1
-    predictions.logits[np.arange(900), neighbours] += 6.0
+    predictions.logits[np.arange(680), neighbours] += 6.0
     return predictions
 
 
@@ -325,9 +325,9 @@ def test_a_class_is_found_by_part_of_its_name(open_page, many) -> None:
     page.get_by_label("Find a class").fill("CLASS 1")
     names = page.locator(f"{ROWS}:visible .name").all_inner_texts()
     assert names == ["class 1", *(f"class {k}" for k in range(10, 20))]
-    assert page.locator("#found-classes").inner_text() == "11 of 60 classes"
+    assert page.locator("#found-classes").inner_text() == "11 of 34 classes"
     page.get_by_label("Find a class").fill("")
-    assert page.locator(f"{ROWS}:visible").count() == 60
+    assert page.locator(f"{ROWS}:visible").count() == 34
 
 
 # Many classes
@@ -339,7 +339,7 @@ def test_one_class_of_many_is_looked_up_by_name_and_in_the_picture(open_page, ma
     page.get_by_label("Look up a class").fill("class 17")
     lists = page.locator("#one-class-shown .taken")
     named = [f"class {k} {counts[17, k]}" for k in np.argsort(-counts[17], kind="stable") if counts[17, k]]
-    others = counts[:, 17] * (np.arange(60) != 17)
+    others = counts[:, 17] * (np.arange(34) != 17)
     taken = [f"class {k} {others[k]}" for k in np.argsort(-others, kind="stable") if others[k]]
     for shown_list, cells in zip(lists.all(), (named, taken), strict=True):
         texts = [" ".join(text.split()) for text in shown_list.locator("li").all_inner_texts()]
@@ -380,7 +380,7 @@ def test_groups_of_confused_classes_are_clicked_like_one_matrix(open_page, many)
         int(cell.get_attribute("data-p")) for cell in grids.first.locator("tr:nth-child(1) td[data-p]").all()
     }
     assert {true, named} <= inside
-    assert rest == sum(counts[true, k] for k in range(60) if k not in inside)
+    assert rest == sum(counts[true, k] for k in range(34) if k not in inside)
 
 
 def test_counts_of_confused_pairs_open_their_images(open_page, report, four) -> None:

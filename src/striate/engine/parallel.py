@@ -1,9 +1,9 @@
 """Spreading NumPy work over threads, in pieces that fit a core's cache.
 
-NumPy releases Python's lock inside its loops, so threads run side by side. An operation is cut into pieces along
-its first axis, by shape alone and never by the number of threads: the same numbers come out, to the bit, however
-many threads there are. A piece small enough for a core's own cache also makes an operation of several passes
-fast, because only its first pass waits for memory.
+NumPy releases Python's lock inside its loops, so threads run side by side. An operation is cut into pieces
+along its first axis, by shape alone and never by the number of threads: the same numbers come out, to the
+bit, however many threads there are. A piece small enough for a core's own cache also makes an operation of
+several passes fast, because only its first pass waits for memory.
 """
 
 from __future__ import annotations

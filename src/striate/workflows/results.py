@@ -16,6 +16,7 @@ from striate.evaluation.context import shown_split
 from striate.evaluation.sets import weigh
 from striate.files import write_json, write_text
 from striate.workflows.exports import write_exports
+from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
     from striate.data import ImageSet
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from striate.evaluation.gallery import Thumbnails
     from striate.inference import Classifier
     from striate.runs import Run
-    from striate.workflows.listener import Listener
     from striate.workflows.thresholds import Threshold
 
 
@@ -58,13 +58,15 @@ def write_results(run: Run, listener: Listener | None = None, threshold: Thresho
         RunError: predictions that do not fit the run, or each other.
         DataError: predictions that cannot be measured.
     """
+    listener = listener or Listener()
+    listener.stage("writing the report", 0, 1)
     metrics = _metrics(run, threshold)
     write_json(run.metrics_file, metrics)
     context = _context(run)
     write_exports(run, metrics, context)
     write_text(run.report, render_report(context))
-    if listener is not None:
-        listener.remarks(context.remarks)
+    listener.stage("writing the report", 1, 1)
+    listener.remarks(context.remarks)
 
 
 def _context(run: Run) -> ReportContext:
