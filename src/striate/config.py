@@ -122,6 +122,15 @@ class TrainConfig(DataConfig):
         return self
 
     @model_validator(mode="after")
+    def _warm_up_within_the_training(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup-epochs is {self.warmup_epochs:g}, but training has {self.epochs} epochs; "
+                "choose fewer for the warm-up"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _permuted_as_they_are(self) -> Self:
         if self.permute_pixels is not None and self.augment != "none":
             raise ValueError(

@@ -3,11 +3,9 @@ import numpy as np
 import pytest
 import torch
 
-from striate.config import TrainConfig
-from striate.engine import parallel, schedules
+from striate.engine import parallel
 from striate.engine.optim import SGD, Adam, AdamW
 from striate.engine.parameter import Parameter
-from striate.training import schedules as training_schedules
 
 SHAPES = {"weight": (3, 4, 2), "bias": (5,)}
 TOLERANCE = {"float64": 1e-13, "float32": 2e-6}  # the same few operations in another order
@@ -196,37 +194,3 @@ def test_gradients_accumulate_until_zeroed():
 def test_wrong_settings_name_what_was_expected(make, message):
     with pytest.raises(ValueError, match=message):
         make(fresh())
-
-
-@pytest.mark.parametrize("schedule", schedules.SCHEDULES)
-@pytest.mark.parametrize("warmup_epochs", [0, 1.5])
-def test_schedules_equal_those_of_the_torch_path(schedule, warmup_epochs):
-    config = TrainConfig(
-        data="mnist", schedule=schedule, epochs=7, warmup_epochs=warmup_epochs, step_epochs=2
-    )
-    plan = schedules.Plan(7, schedule, warmup_epochs, 2, config.step_factor)
-    expected = training_schedules.Schedule(config, 11)
-    for ours in (schedules.Schedule(plan, 11), schedules.Schedule(config, 11)):
-        assert ours.total_steps == expected.total_steps
-        for step in range(ours.total_steps):
-            assert ours.factor(step, 2) == expected.factor(step, 2)
-
-
-def test_plateau_equals_that_of_the_torch_path():
-    ours, theirs = schedules.Plateau(), training_schedules.Plateau()
-    for loss in (1.0, 0.9, 0.95, 0.93, 0.92, 0.91, 0.5, 0.5, 0.5, 0.49999):
-        ours, theirs = ours.after(loss, 1), theirs.after(loss, 1)
-        assert vars(ours) == vars(theirs)
-    assert ours.reductions == 3
-
-
-@pytest.mark.parametrize(
-    ("plan", "message"),
-    [
-        (schedules.Plan(3, "cosin"), "schedule: expected one of .*, got 'cosin'"),
-        (schedules.Plan(3, warmup_epochs=3), "warmup_epochs: expected fewer than the 3 epochs, got 3"),
-    ],
-)
-def test_schedule_refuses_what_cannot_be(plan, message):
-    with pytest.raises(ValueError, match=message):
-        schedules.Schedule(plan, 10)

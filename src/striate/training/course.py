@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from striate.config import TrainConfig
+from striate.schedules import Plateau
 from striate.training.records import EpochRecord
-from striate.training.schedules import Plateau
 
 
 @dataclass

@@ -12,8 +12,8 @@ import lightning.pytorch as lightning
 import numpy as np
 import torch
 
+from striate.schedules import Schedule
 from striate.training.course import Course
-from striate.training.schedules import Schedule
 from striate.training.steps import Stepper, Tally
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import torch
 
 from striate.config import TrainConfig
 from striate.errors import StriateError, TrainingError, UserError
+from striate.schedules import Plateau, Schedule
 from striate.schemas import Output
 from striate.training import checkpoints as checkpoint_files
 from striate.training.callbacks import EpochEnd, StepEnd
@@ -24,7 +25,6 @@ from striate.training.module import Stop, TrainingModule
 from striate.training.optimizers import build_optimizer, restore_state, state_arrays, to_array
 from striate.training.quiet import forked_generators, quiet_lightning
 from striate.training.records import EpochRecord, Fitted, Progress
-from striate.training.schedules import Plateau, Schedule
 from striate.training.steps import Stepper
 from striate.training.tensorboard import TensorBoard
 

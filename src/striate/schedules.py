@@ -1,20 +1,56 @@
 """Learning rates as pure functions of the step: `factor * peak` is the rate of optimizer step 0, 1, 2, ...
 
-A schedule has no state, so resuming needs none; only `Plateau` depends on what was measured.
+One setting means one rate, whichever engine trains. A schedule has no state, so resuming needs none; only
+`Plateau` depends on what was measured.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
-from striate.config import TrainConfig
-from striate.errors import UserError
+SCHEDULES = ("constant", "step", "cosine", "one-cycle", "plateau")
+"""Names of the schedules."""
 
 _START_DIVISOR = 25.0  # one-cycle starts at peak / 25 ...
 _END_DIVISOR = 25.0 * 1e4  # ... and ends at peak / 250,000
 _RISING_SHARE = 0.3  # of the steps of one-cycle, unless warmup_epochs says otherwise
 _PLATEAU_THRESHOLD = 1e-4  # a loss must fall by this share to count as an improvement
+
+
+class Settings(Protocol):
+    """What a schedule wants to know; `Plan` has it, and so have the settings of a training."""
+
+    @property
+    def schedule(self) -> str: ...  # noqa: D102 -- one of SCHEDULES
+    @property
+    def epochs(self) -> int: ...  # noqa: D102
+    @property
+    def warmup_epochs(self) -> float: ...  # noqa: D102
+    @property
+    def step_epochs(self) -> int: ...  # noqa: D102
+    @property
+    def step_factor(self) -> float: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the learning rate runs.
+
+    Attributes:
+        epochs: of the whole training.
+        schedule: one of `SCHEDULES`.
+        warmup_epochs: over which the rate rises to its peak.
+        step_epochs: epochs between two reductions of the schedule `step`.
+        step_factor: by which `step` and `plateau` multiply the rate.
+    """
+
+    epochs: int
+    schedule: str = "constant"
+    warmup_epochs: float = 0.0
+    step_epochs: int = 5
+    step_factor: float = 0.2
 
 
 @dataclass(frozen=True)
@@ -26,14 +62,18 @@ class Schedule:
         steps_per_epoch: optimizer steps in an epoch.
     """
 
-    config: TrainConfig
+    config: Settings
     steps_per_epoch: int
 
     def __post_init__(self) -> None:
-        if self.config.warmup_epochs >= self.config.epochs:
-            raise UserError(
-                f"--warmup-epochs is {self.config.warmup_epochs:g}, but training has "
-                f"{self.config.epochs} epochs; choose fewer for the warm-up."
+        if self.config.schedule not in SCHEDULES:
+            raise ValueError(
+                f"schedule: expected one of {', '.join(SCHEDULES)}, got {self.config.schedule!r}"
+            )
+        if not 0 <= self.config.warmup_epochs < self.config.epochs:
+            raise ValueError(
+                f"warmup_epochs: expected fewer than the {self.config.epochs} epochs, "
+                f"got {self.config.warmup_epochs:g}"
             )
 
     @property
@@ -51,8 +91,7 @@ class Schedule:
         config = self.config
         warmup_steps = round(config.warmup_epochs * self.steps_per_epoch)
         if config.schedule == "one-cycle":
-            rising = config.warmup_epochs / config.epochs or _RISING_SHARE
-            return one_cycle(step, self.total_steps, rising)
+            return one_cycle(step, self.total_steps, config.warmup_epochs / config.epochs or _RISING_SHARE)
         if config.schedule == "cosine" and step >= warmup_steps:
             return cosine(step - warmup_steps, self.total_steps - warmup_steps)
         factor = warmup(step, warmup_steps)
@@ -71,7 +110,7 @@ def warmup(step: int, warmup_steps: int) -> float:
 def cosine(step: int, total_steps: int) -> float:
     """Return half a cosine from 1 at step 0 down to 0 at `total_steps`.
 
-    Source: Loshchilov & Hutter 2017, SGDR, eq. 5, one cycle.
+    Source: Loshchilov and Hutter 2017, SGDR, equation 5, one cycle.
     """
     return 0.5 * (1 + math.cos(math.pi * step / total_steps))
 
@@ -79,10 +118,9 @@ def cosine(step: int, total_steps: int) -> float:
 def one_cycle(step: int, total_steps: int, rising_share: float) -> float:
     """Return the factor of the one-cycle policy: half a cosine up from 1/25 to 1, another down to 1/250,000.
 
-    The peak lies at step `rising_share * total_steps - 1`, the end at the last step, as in
-    `torch.optim.lr_scheduler.OneCycleLR`; momentum stays as it is.
+    The peak lies at step `rising_share * total_steps - 1`, the end at the last step.
 
-    Source: Smith & Topin 2018, Super-convergence; cosine form as in fastai.
+    Source: Smith and Topin 2018, Super-convergence; cosine form as in torch's OneCycleLR.
     """
     peak = max(rising_share * total_steps - 1, 0.0)
     if step <= peak and peak > 0:
@@ -98,7 +136,7 @@ def _between(start: float, end: float, share: float) -> float:
 
 @dataclass(frozen=True)
 class Plateau:
-    """How often the loss stopped falling; the state of `torch.optim.lr_scheduler.ReduceLROnPlateau`.
+    """How often the loss stopped falling; the state of torch's `ReduceLROnPlateau`.
 
     Attributes:
         best: lowest loss so far.

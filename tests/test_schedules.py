@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from training_task import make_config
 
+from striate import config
 from striate.errors import UserError
-from striate.training.schedules import Plateau, Schedule, cosine, one_cycle
+from striate.schedules import SCHEDULES, Plan, Plateau, Schedule, cosine, one_cycle
 
 STEPS, EPOCHS = 7, 10
 
 
-def factors(**settings: object) -> list[float]:
-    schedule = Schedule(make_config(epochs=EPOCHS, **settings), STEPS)
+def factors(**settings: Any) -> list[float]:
+    schedule = Schedule(Plan(EPOCHS, **settings), STEPS)
     return [schedule.factor(step) for step in range(schedule.total_steps)]
 
 
@@ -77,7 +78,7 @@ def test_plateau_matches_torch() -> None:
     losses = [1.0, 0.9, 0.9, 0.95, 0.89999, 0.8, 0.8, 0.8, 0.8, 0.8, 0.7, 0.71, 0.72, 0.73]
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
-    schedule = Schedule(make_config(schedule="plateau", step_factor=0.5, patience=2), STEPS)
+    schedule = Schedule(Plan(EPOCHS, "plateau", step_factor=0.5), STEPS)
     state = Plateau()
     for loss in losses:
         scheduler.step(loss)
@@ -86,9 +87,32 @@ def test_plateau_matches_torch() -> None:
     assert state.reductions > 1
 
 
-def test_a_warm_up_as_long_as_the_training_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (Plan(3, "cosin"), "schedule: expected one of .*, got 'cosin'"),
+        (Plan(3, warmup_epochs=3), "warmup_epochs: expected fewer than the 3 epochs, got 3"),
+    ],
+)
+def test_a_schedule_refuses_what_cannot_be(plan: Plan, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Schedule(plan, 10)
+
+
+def test_a_warm_up_as_long_as_the_training_is_refused_as_a_setting() -> None:
     with pytest.raises(UserError, match="warmup-epochs is 3"):
-        Schedule(make_config(epochs=3, warmup_epochs=3), STEPS)
+        config.make(config.TrainConfig, {"data": "digits", "epochs": 3, "warmup_epochs": 3})
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_the_settings_of_a_training_are_a_plan(name: str) -> None:
+    settings = config.make(
+        config.TrainConfig,
+        {"data": "digits", "epochs": EPOCHS, "schedule": name, "warmup_epochs": 1.5, "step_epochs": 2},
+    )
+    plan = Plan(EPOCHS, name, 1.5, 2, settings.step_factor)
+    for step in range(STEPS * EPOCHS):
+        assert Schedule(settings, STEPS).factor(step, 2) == Schedule(plan, STEPS).factor(step, 2)
 
 
 @given(total=st.integers(1, 500), rising=st.floats(0.001, 0.999))
