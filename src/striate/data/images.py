@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from striate.data import decode
+from striate.data.parallel import each
 from striate.data.sources import Reader
 from striate.errors import DataError
 from striate.schemas import Preprocess
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_PART = 4
+"""Images that one thread decodes at a time."""
 
 
 class Pixels(Protocol):
@@ -108,6 +113,19 @@ class FilePixels:
                 f"{path!r} could be decoded when the data was prepared, but not now: {error}. "
                 "Was it changed? Start again."
             ) from error
+
+
+def take(pixels: Pixels, indices: np.ndarray) -> np.ndarray:
+    """Return uint8 (n, C, H, W): the images at `indices`; those in files are decoded by several threads.
+
+    Raises:
+        DataError: a file cannot be read any more; names it.
+    """
+    if pixels.in_memory or not len(indices):
+        return pixels.take(indices)
+    parts = [indices[start : start + _PART] for start in range(0, len(indices), _PART)]
+    with decode.quiet():
+        return np.concatenate(list(each(pixels.take, parts, "decoding images", None)))
 
 
 def permute(images: np.ndarray, seed: int | None) -> np.ndarray:

@@ -5,8 +5,6 @@ Needs torch, which is why the room's `__init__` leaves this module out.
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,10 +13,9 @@ import torch
 
 from striate.data import augment as augmentation
 from striate.data.augment import mixing
-from striate.data.draws import order
+from striate.data.grouping import Grouping, check_targets
 from striate.data.images import ImageSet
 from striate.data.streaming import Decoder, WorkerDecoder
-from striate.errors import UserError
 from striate.schemas import Preprocess
 
 
@@ -78,12 +75,13 @@ class Batches:
             UserError: unknown preset, or, with `shuffle`, fewer images than `batch_size`.
             ValueError: numbers or labels out of range; both mixup and cutmix.
         """
-        _check(images, batch_size, shuffle, mixup, cutmix, num_classes, num_workers)
+        if num_workers < 0:
+            raise ValueError(f"num_workers is {num_workers}; expected 0 or more.")
+        self.grouping = Grouping(len(images.labels), batch_size, shuffle, seed)
+        check_targets(images.labels, num_classes, mixup, cutmix)
         augmentation.preset_named(augment)
         self.images = images
         self.preprocess = preprocess
-        self.batch_size = batch_size
-        self.shuffle = shuffle
         self.seed = seed
         self.augment = augment
         self.mixup = mixup
@@ -99,7 +97,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches of one epoch."""
-        return len(_batch_edges(len(self.images.labels), self.batch_size, self.shuffle)) - 1
+        return len(self.grouping)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of the chosen epoch.
@@ -108,10 +106,7 @@ class Batches:
             DataError: an image could not be read any more; names the file.
         """
         epoch = self.epoch
-        n = len(self.images.labels)
-        sequence = order(self.seed, epoch, n) if self.shuffle else np.arange(n)
-        edges = _batch_edges(n, self.batch_size, self.shuffle)
-        groups = [sequence[start:stop] for start, stop in itertools.pairwise(edges)]
+        groups = self.grouping.groups(epoch)
         for indices, raw in zip(groups, self._decoder.decode(groups), strict=True):
             yield self._finish(raw, indices, epoch)
 
@@ -149,43 +144,3 @@ def normalize(images: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:
     mean = torch.tensor(preprocess.mean, dtype=torch.float32, device=images.device).view(shape)
     std = torch.tensor(preprocess.std, dtype=torch.float32, device=images.device).view(shape)
     return images.to(torch.float32).div_(255).sub_(mean).div_(std)
-
-
-def _batch_edges(n: int, batch_size: int, shuffle: bool) -> list[int]:
-    """Return where batches begin and end; when shuffling, a single last image joins the batch before."""
-    edges = [*range(0, n, batch_size), n]
-    if shuffle and len(edges) > 2 and edges[-1] - edges[-2] == 1 and batch_size > 1:
-        del edges[-2]
-    return edges
-
-
-def _check(
-    images: ImageSet,
-    batch_size: int,
-    shuffle: bool,
-    mixup: float,
-    cutmix: float,
-    num_classes: int,
-    num_workers: int,
-) -> None:
-    n = len(images.labels)
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; expected at least 1.")
-    if num_workers < 0:
-        raise ValueError(f"num_workers is {num_workers}; expected 0 or more.")
-    if shuffle and n < batch_size:
-        raise UserError(
-            f"batch size {batch_size} is larger than the {n} training images; choose at most {n}."
-        )
-    if n and images.labels.max() >= num_classes:
-        raise ValueError(f"labels reach {images.labels.max()}; expected below num_classes = {num_classes}.")
-    _check_mixing(images.labels, mixup, cutmix)
-
-
-def _check_mixing(labels: np.ndarray, mixup: float, cutmix: float) -> None:
-    if not (math.isfinite(mixup) and math.isfinite(cutmix)) or mixup < 0 or cutmix < 0:
-        raise ValueError(f"mixup is {mixup} and cutmix {cutmix}; expected finite numbers, 0 or greater.")
-    if mixup and cutmix:
-        raise ValueError("mixup and cutmix exclude each other; choose one.")
-    if (mixup or cutmix) and len(labels) and labels.min() < 0:
-        raise ValueError("mixup and cutmix need a label for every image; some are unknown (-1).")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar, cast
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how many items are done, and how many there are."""
+
+_END = object()
 
 MAX_THREADS = 8
 MAX_CHUNK = 64
@@ -41,6 +43,15 @@ def each(
                 progress(stage, done, len(items))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def ahead(batches: Iterator[Item]) -> Iterator[Item]:
+    """Yield from `batches` and make the next one in another thread meanwhile."""
+    with ThreadPoolExecutor(1, thread_name_prefix="striate-decode") as pool:
+        upcoming: Future[object] = pool.submit(next, batches, _END)
+        while (batch := upcoming.result()) is not _END:
+            upcoming = pool.submit(next, batches, _END)
+            yield cast("Item", batch)
 
 
 def _cores() -> int:

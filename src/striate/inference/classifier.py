@@ -12,6 +12,7 @@ import numpy as np
 from striate.architectures import to_logits
 from striate.bundle import BundleRecord
 from striate.data import ImageSet
+from striate.data.parallel import ahead
 from striate.errors import DataError, StriateError
 from striate.inference import reading
 from striate.inference.runtimes import Runtime
@@ -123,7 +124,7 @@ class Classifier:
         total = len(images.paths)
         logits = np.empty((total, len(self.class_names)), np.float32)
         done = 0
-        for pixels in reading.ahead(reading.decode_set(images.pixels, batch_size or self.batch_size)):
+        for pixels in ahead(reading.decode_set(images.pixels, batch_size or self.batch_size)):
             logits[done : done + len(pixels)] = self._logits(pixels)
             done += len(pixels)
             if progress is not None:
@@ -204,7 +205,7 @@ class Classifier:
     ) -> Iterator[tuple[int, Predictions]]:
         """Yield, for each batch, how many items it was made of and the predictions for the readable ones."""
         batches = reading.decode_items(items, self.preprocess, batch_size or self.batch_size)
-        for batch in reading.ahead(batches):
+        for batch in ahead(batches):
             for name, reason in batch.problems:
                 if on_problem is None:
                     raise DataError(f"{name} cannot be used: {reason}.")

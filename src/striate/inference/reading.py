@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from striate.data import Pixels, decode, decode_images
-from striate.data.parallel import each
+from striate.data import Pixels, decode_images
+from striate.data.images import take
 from striate.schemas import Preprocess
 
 Item = str | Path | Image.Image | np.ndarray
 """One image: a path, a PIL image, or an array (H, W) or (H, W, C), uint8 or float in 0..1."""
-PART = 4
-"""Images that one thread decodes at a time."""
-T = TypeVar("T")
-_END = object()
 
 
 @dataclass(frozen=True)
@@ -75,22 +70,7 @@ def decode_set(pixels: Pixels, batch_size: int) -> Iterator[np.ndarray]:
     """
     for start in range(0, len(pixels), batch_size):
         rows = np.arange(start, min(start + batch_size, len(pixels)))
-        yield pixels.take(rows) if pixels.in_memory else _take_by_threads(pixels, rows)
-
-
-def _take_by_threads(pixels: Pixels, rows: np.ndarray) -> np.ndarray:
-    parts = [rows[start : start + PART] for start in range(0, len(rows), PART)]
-    with decode.quiet():
-        return np.concatenate(list(each(pixels.take, parts, "decoding images", None)))
-
-
-def ahead(batches: Iterator[T]) -> Iterator[T]:
-    """Yield from `batches` and make the next one in another thread meanwhile."""
-    with ThreadPoolExecutor(1, thread_name_prefix="striate-decode") as pool:
-        upcoming = pool.submit(next, batches, _END)
-        while (batch := upcoming.result()) is not _END:
-            upcoming = pool.submit(next, batches, _END)
-            yield batch  # type: ignore[misc]
+        yield take(pixels, rows)
 
 
 def _as_sequence(images: Any) -> Sequence[Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from striate.data import shifts
 from striate.data.augment import crop, photo, trivial
 from striate.data.draws import draws
 from striate.errors import UserError, unknown_name
@@ -39,8 +40,8 @@ def _unchanged(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
 
 PRESETS: dict[str, Preset] = {
     "none": Preset(0, _unchanged),
-    "shift": Preset(crop.SHIFT_COLUMNS, crop.shift),
-    "flip-crop": Preset(crop.COLUMNS, crop.flip_and_shift),
+    "shift": Preset(shifts.SHIFT_COLUMNS, crop.shift),
+    "flip-crop": Preset(shifts.FLIP_COLUMNS, crop.flip_and_shift),
     "photo": Preset(photo.COLUMNS, photo.change_view_and_light),
     "trivial": Preset(trivial.COLUMNS, trivial.trivial_augment),
 }

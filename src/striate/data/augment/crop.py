@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-SHIFT_COLUMNS = 2  # vertical shift, horizontal shift
-COLUMNS = 3  # flip, vertical shift, horizontal shift
+from striate.data import shifts
 
 
 def shift(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
@@ -19,15 +18,11 @@ def shift(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
     Returns:
         (B, C, H, W), the dtype of `images`; every value is one of the image's own.
     """
-    height, width = images.shape[2:]
-    return _gathered(images, _shifted(uniform[:, 0], height), _shifted(uniform[:, 1], width))
+    return _gathered(images, *shifts.shifted(uniform, *images.shape[2:]))
 
 
 def flip_and_shift(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
     """Flip every second image left to right and shift each by whole pixels, reflecting at the border.
-
-    The augmentation usual for small photos (He et al. 2016, "Deep residual learning", section 4.2), with
-    reflection for the zero padding: up to 4 pixels per 32 pixels of side, in both directions.
 
     Args:
         images: (B, C, H, W), any dtype.
@@ -36,10 +31,7 @@ def flip_and_shift(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
     Returns:
         (B, C, H, W), the dtype of `images`; every value is one of the image's own.
     """
-    height, width = images.shape[2:]
-    rows = _shifted(uniform[:, 1], height)
-    columns = _shifted(uniform[:, 2], width)
-    return _gathered(images, rows, np.where(uniform[:, :1] < 0.5, width - 1 - columns, columns))
+    return _gathered(images, *shifts.flipped_and_shifted(uniform, *images.shape[2:]))
 
 
 def _gathered(images: torch.Tensor, rows: np.ndarray, columns: np.ndarray) -> torch.Tensor:
@@ -48,12 +40,3 @@ def _gathered(images: torch.Tensor, rows: np.ndarray, columns: np.ndarray) -> to
     positions = (rows[:, :, None] * width + columns[:, None, :]).reshape(count, 1, height * width)
     gathered = torch.from_numpy(positions).to(images.device).expand(count, channels, height * width)
     return images.reshape(count, channels, height * width).gather(2, gathered).view(images.shape)
-
-
-def _shifted(uniform: np.ndarray, side: int) -> np.ndarray:
-    """Return which source position each target position shows, int64 (B, side)."""
-    limit = round(4 * side / 32)
-    shifts = np.floor(uniform * (2 * limit + 1)).astype(np.int64) - limit
-    positions = np.abs(np.arange(side) + shifts[:, None])
-    reflected: np.ndarray = np.where(positions >= side, 2 * (side - 1) - positions, positions)
-    return reflected

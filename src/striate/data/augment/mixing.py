@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from striate.data.draws import beta, draws
+from striate.data.mixing_shares import cutmix_boxes, mixup_shares
 
 
 def mixup(
@@ -34,8 +34,7 @@ def mixup(
         float32 (B, C, H, W) `share * image + (1 - share) * next`, and float32 (B, K) targets, whose rows hold
         the shares of the two classes and add up to 1.
     """
-    own = beta(draws(seed, epoch, indices, 1, "mixup")[:, 0], a)
-    share = torch.from_numpy(own.astype(np.float32)).to(inputs.device)
+    share = torch.from_numpy(mixup_shares(seed, epoch, indices, a)).to(inputs.device)
     mixed = torch.lerp(_partner(inputs), inputs, share.view(-1, 1, 1, 1))
     return mixed, mix_labels(labels, share, num_classes)
 
@@ -52,17 +51,10 @@ def cutmix(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Paste a box of the next image of the batch into each image (Yun et al. 2019, "CutMix").
 
-    The box has the image's aspect and a share of it that is drawn from Beta(a, a); it is then clipped at the
-    border, and the labels are shared as the pixels are after that. Arguments and results as for `mixup`.
+    See `cutmix_boxes` for the boxes. Arguments and results as for `mixup`.
     """
-    height, width = inputs.shape[2:]
-    uniform = draws(seed, epoch, indices, 3, "cutmix")
-    cut = np.sqrt(1 - beta(uniform[:, 0], a))
-    rows = _inside(uniform[:, 1], cut, height)
-    columns = _inside(uniform[:, 2], cut, width)
-    box = rows[:, :, None] & columns[:, None, :]
-    own = 1 - box.mean(axis=(1, 2))
-    share = torch.from_numpy(own.astype(np.float32)).to(inputs.device)
+    box, own = cutmix_boxes(seed, epoch, indices, a, (inputs.shape[2], inputs.shape[3]))
+    share = torch.from_numpy(own).to(inputs.device)
     mask = torch.from_numpy(box[:, None]).to(inputs.device)
     return torch.where(mask, _partner(inputs), inputs), mix_labels(labels, share, num_classes)
 
@@ -75,15 +67,3 @@ def mix_labels(labels: torch.Tensor, share: torch.Tensor, num_classes: int) -> t
 
 def _partner(batch: torch.Tensor) -> torch.Tensor:
     return batch.roll(-1, 0)
-
-
-def _inside(centre: np.ndarray, cut: np.ndarray, side: int) -> np.ndarray:
-    """Return which positions along one side lie in the box, bool (B, side).
-
-    As in the authors' code: integer centre and length, from `centre - length // 2` to `centre + length // 2`.
-    """
-    middle = np.floor(centre * side).astype(np.int64)[:, None]
-    half = np.floor(cut * side).astype(np.int64)[:, None] // 2
-    positions = np.arange(side)[None, :]
-    inside: np.ndarray = (positions >= middle - half) & (positions < middle + half)
-    return inside
