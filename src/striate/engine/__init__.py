@@ -14,20 +14,28 @@ It never imports torch.
 
 from striate.engine import functional, layers, optim
 from striate.engine.blocks import Parallel, Residual, Sequential
+from striate.engine.fit import History, NotFiniteError, fit
 from striate.engine.gradcheck import gradcheck
+from striate.engine.losses import Loss
 from striate.engine.network import Network, watching
 from striate.engine.optim import SGD, Adam, AdamW
 from striate.engine.parameter import Parameter
+from striate.engine.samples import Samples
 
 __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "History",
+    "Loss",
     "Network",
+    "NotFiniteError",
     "Parallel",
     "Parameter",
     "Residual",
+    "Samples",
     "Sequential",
+    "fit",
     "functional",
     "gradcheck",
     "layers",

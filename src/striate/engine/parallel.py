@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -84,21 +85,25 @@ def pieces(length: int, bytes_each: int, piece_bytes: int = PIECE_BYTES) -> list
 def run(function: Callable[[slice], None], parts: list[slice]) -> None:
     """Call `function` on every one of `parts`, on all threads; the first error it raises is raised here."""
     helpers = min(_TEAM.threads, len(parts)) - 1
-    waiting = iter(parts)
+    waiting, warned_of = iter(parts), np.geterr()
     if helpers < 1:
-        return _work(function, waiting)
-    futures = [_TEAM.workers().submit(_work, function, waiting) for _ in range(helpers)]
+        return _work(function, waiting, warned_of)
+    futures = [_TEAM.workers().submit(_work, function, waiting, warned_of) for _ in range(helpers)]
     try:
-        _work(function, waiting)
+        _work(function, waiting, warned_of)
     finally:
         for future in futures:
             future.result()
 
 
-def _work(function: Callable[[slice], None], waiting: Iterator[slice]) -> None:
-    """Take parts until none is left; taking from a list's iterator is atomic."""
-    for part in waiting:
-        function(part)
+def _work(function: Callable[[slice], None], waiting: Iterator[slice], warned_of: Any) -> None:
+    """Take parts until none is left; taking from a list's iterator is atomic.
+
+    NumPy's settings for overflow and the like belong to a thread: those of the caller are taken over.
+    """
+    with np.errstate(**warned_of):
+        for part in waiting:
+            function(part)
 
 
 def elementwise(function: Callable[..., Array], *arrays: Array) -> Array:

@@ -1,0 +1,61 @@
+"""Images in memory, in batches: the simplest thing that `fit` trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from striate.engine.backend import check_whole
+
+
+class SampleBatch(NamedTuple):
+    """Inputs (B, ...), targets and labels (B,)."""
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    labels: np.ndarray
+
+
+class Samples:
+    """Arrays cut into batches, in a new order each epoch.
+
+    Args:
+        inputs: (N, C, H, W) or (N, features), float32 or float64.
+        labels: whole numbers (N,).
+        batch_size: images in a batch; the last may be smaller.
+        shuffle: whether each epoch has an order of its own, drawn from (seed, epoch).
+        seed: of the order.
+    """
+
+    def __init__(
+        self,
+        inputs: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int = 64,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if len(inputs) != len(labels) or not len(labels):
+            raise ValueError(f"labels: expected one for each of {len(inputs)} inputs, got {len(labels)}")
+        self.inputs = inputs
+        self.labels = labels
+        self.batch_size = check_whole("batch_size", batch_size)
+        self.shuffle = shuffle
+        self.seed = seed
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return (len(self.labels) - 1) // self.batch_size + 1
+
+    def epoch(self, number: int) -> Iterator[SampleBatch]:
+        """Yield the batches of an epoch, counted from 0."""
+        order = np.arange(len(self.labels))
+        if self.shuffle:
+            np.random.default_rng([self.seed, number]).shuffle(order)
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            labels = self.labels[rows]
+            yield SampleBatch(self.inputs[rows], labels, labels)
