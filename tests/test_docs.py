@@ -26,7 +26,7 @@ from striate.data.decode import EXTENSIONS
 from striate.data.layout import SPLIT_NAMES
 from striate.errors import SpecError
 from striate.evaluation import compute_metrics
-from striate.training.losses import FITTING
+from striate.training.loss_choice import FITTING
 from striate.training.optimizers import build_optimizer
 
 NETWORKS = "docs/networks.md"

@@ -92,7 +92,10 @@ class TrainConfig(DataConfig):
     best_by: Literal["val_loss", "val_accuracy"] = Field(
         "val_loss", description="what the best epoch is best by"
     )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
+    engine: Literal["torch", "numpy", "cupy"] = Field(
+        "torch", description="what computes: PyTorch, or the glass box in NumPy or on a GPU"
+    )
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where PyTorch computes")
     precision: Literal["auto", "32", "bf16"] = Field("auto", description="float32, or bfloat16 autocast")
     memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
         "auto", description="layout in memory"

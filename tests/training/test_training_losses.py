@@ -11,15 +11,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from striate.architectures import to_logits
 from striate.errors import UserError
 from striate.schemas import OUTPUTS, Output
-from striate.training.losses import (
-    FITTING,
-    Loss,
-    as_logits,
-    balanced_weights,
-    choose_loss,
-    hard_labels,
-    predicted_classes,
-)
+from striate.training.loss_choice import FITTING, balanced_weights, choose_loss
+from striate.training.losses import Loss, as_logits, hard_labels, predicted_classes
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}  # float32, sums of a few dozen terms
 WEIGHTS2 = torch.tensor([0.5, 2.0])

@@ -66,9 +66,9 @@ def build(
     if isinstance(spec_or_name, Spec) and options:
         raise TypeError("options belong to a net's name; a Spec has none.")
     spec = spec_or_name if isinstance(spec_or_name, Spec) else load_spec(spec_or_name, options)
-    return assemble(
-        spec, input_shape, num_classes, initial_weights(spec, input_shape, num_classes, seed), engine
-    )
+    weights = initial_weights(spec, input_shape, num_classes, seed)
+    network: TorchNetwork | Network = assemble(spec, input_shape, num_classes, weights, engine)
+    return network
 
 
 def assemble(

@@ -35,6 +35,7 @@ app = typer.Typer(
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")]
 Out = Annotated[Path | None, typer.Option(help="Folder to write.", metavar="DIR", show_default=False)]
+UsedEngine = Annotated[str, typer.Option("--engine", help="torch, numpy (the glass box) or cupy.")]
 Logged = Annotated[Log, typer.Option("--log", help="text for people; json: one JSON object a line.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result and warnings.")]
 
@@ -124,7 +125,8 @@ def evaluate(
         str | None, typer.Option(help="Folder in which named data sets lie.", metavar="DIR")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 256,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
+    engine: UsedEngine = "torch",
     quiet: Quiet = False,
     log: Logged = Log.text,
 ) -> None:
@@ -145,6 +147,7 @@ def evaluate(
             data_root=data_root,
             batch_size=batch_size,
             device=device,
+            engine=engine,
             listener=listener,
         )
     listener.show_run(run)
@@ -158,7 +161,8 @@ def predict(
         Path | None, typer.Option(help="CSV file to write; without it, a table is printed.", metavar="FILE")
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 64,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
+    engine: UsedEngine = "torch",
     quiet: Quiet = False,
     log: Logged = Log.text,
 ) -> None:
@@ -169,7 +173,7 @@ def predict(
     tune()
     with _listener(log, quiet) as listener:
         result = run_prediction(
-            model, images, out=out, batch_size=batch_size, device=device, listener=listener
+            model, images, out=out, batch_size=batch_size, device=device, engine=engine, listener=listener
         )
     listener.show_predictions(result, out)
 

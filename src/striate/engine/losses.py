@@ -8,12 +8,14 @@ weights and mixed targets mean the same in each.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from striate.engine import functional as F
 from striate.engine.backend import Array, full, namespace, zeros
 
-FITTING = {
+LossName = Literal["cross-entropy", "nll", "bce", "squared-error"]
+
+FITTING: dict[str, tuple[LossName, ...]] = {
     "logits": ("cross-entropy",),
     "log_probabilities": ("nll",),
     "logit": ("bce",),
@@ -38,7 +40,7 @@ class Loss:
     """
 
     output: str = "logits"
-    name: str | None = None
+    name: LossName | None = None
     label_smoothing: float = 0.0
     class_weights: Array | None = None
 

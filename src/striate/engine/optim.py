@@ -64,7 +64,8 @@ class Optimizer:
             self.steps[name] = self.steps.get(name, 0) + 1
             decay = 0.0 if name in self.undecayed else self.weight_decay
             rule = self.rule(self.steps[name], decay)
-            _in_pieces(rule, parameter.value, parameter.grad, *self.state[name].values())
+            memories = [self.state[name][key] for key in self.remembered]
+            _in_pieces(rule, parameter.value, parameter.grad, *memories)
 
     def rule(self, step: int, decay: float) -> Callable[..., None]:
         """Return the arithmetic of a parameter's `step` (from 1), acting in place on value and memories."""

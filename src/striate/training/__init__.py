@@ -1,7 +1,7 @@
 """Training: batches in, the weights of the best epoch out.
 
 Importing this room loads neither torch nor Lightning; `fit`, `find_lr` and `choose_engine` load them when
-they are called.
+they are called. `array_session.fit_arrays` trains on the glass-box engine, without them.
 """
 
 from striate.training.checkpoints import CHECKPOINT_NAME, Checkpoint, read_checkpoint

@@ -18,7 +18,7 @@ import safetensors
 import safetensors.numpy
 
 from striate import files
-from striate.errors import RunError
+from striate.errors import RunError, UserError
 
 CHECKPOINT_NAME = "last.safetensors"
 """File in the checkpoint folder; replaced after every epoch."""
@@ -36,6 +36,25 @@ _NEUTRAL_SETTINGS = {
     "memory_format",
 }
 """Settings that may differ on resuming: what was chosen for the last three comes from the checkpoint."""
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a training and its continuation must have in common.
+
+    Attributes:
+        config: the settings, as plain values.
+        class_names: (K,).
+        images: training images.
+        steps_per_epoch: optimizer steps in an epoch.
+        network: what `identify` returns for the network.
+    """
+
+    config: dict[str, Any]
+    class_names: list[str]
+    images: int
+    steps_per_epoch: int
+    network: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,18 @@ class Checkpoint:
     weights: dict[str, np.ndarray]
     kept_weights: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder of the checkpoints, if need be.
+
+    Raises:
+        UserError: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot create {folder}: {error.strerror}. Choose another --out.") from error
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -150,30 +181,23 @@ def identify(shapes: Mapping[str, tuple[int, ...]], spec: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def check_fits(
-    checkpoint: Checkpoint,
-    *,
-    config: Mapping[str, Any],
-    class_names: list[str],
-    images: int,
-    steps_per_epoch: int,
-    network: str,
-) -> None:
-    """Check that a training with these properties may go on from `checkpoint`.
+def check_fits(checkpoint: Checkpoint, now: Circumstances) -> None:
+    """Check that a training under the circumstances of `now` may go on from `checkpoint`.
 
     Raises:
         RunError: it may not; names the first difference.
     """
-    for name, value in config.items():
+    for name, value in now.config.items():
         if name not in _NEUTRAL_SETTINGS and checkpoint.config.get(name) != value:
             raise RunError(
                 f"cannot resume: the checkpoint was trained with {name} = {checkpoint.config.get(name)!r}, "
                 f"now it is {value!r}. Resume with the run's own settings."
             )
+    images = checkpoint.images, checkpoint.steps_per_epoch
     differences = {
-        "another network": checkpoint.network != network,
-        "other classes": checkpoint.class_names != class_names,
-        "other training images": (checkpoint.images, checkpoint.steps_per_epoch) != (images, steps_per_epoch),
+        "another network": checkpoint.network != now.network,
+        "other classes": checkpoint.class_names != now.class_names,
+        "other training images": images != (now.images, now.steps_per_epoch),
     }
     for difference, differs in differences.items():
         if differs:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
 from striate.config import TrainConfig
+from striate.errors import TrainingError
 from striate.schedules import Plateau
-from striate.training.records import EpochRecord
+from striate.training.checkpoints import Checkpoint, Circumstances, as_plain
+from striate.training.devices import Engine
+from striate.training.records import Ending, EpochRecord, Fitted
 
 
 @dataclass
@@ -33,6 +37,65 @@ class Course:
     best_epoch: int = 0
     kept_weights: dict[str, np.ndarray] = field(default_factory=dict)
     plateau: Plateau = field(default_factory=Plateau)
+
+    @classmethod
+    def resumed(cls, checkpoint: Checkpoint | None) -> Self:
+        """Return the state at `checkpoint`; at the very beginning without one."""
+        if checkpoint is None:
+            return cls()
+        best = checkpoint.plateau["best"]
+        return cls(
+            epoch=checkpoint.epoch,
+            history=list(checkpoint.history),
+            timing=list(checkpoint.timing),
+            weights=checkpoint.weights,
+            best_epoch=checkpoint.best_epoch,
+            kept_weights=checkpoint.kept_weights,
+            plateau=Plateau(**{**checkpoint.plateau, "best": math.inf if best is None else best}),
+        )
+
+    def checkpoint(
+        self, circumstances: Circumstances, engine: Engine, optimizer: dict[str, np.ndarray]
+    ) -> Checkpoint:
+        """Return what has to be kept to go on from here; `optimizer` is the optimizer's state by name."""
+        return Checkpoint(
+            epoch=self.epoch,
+            **asdict(circumstances),
+            engine={
+                "device": engine.device,
+                "precision": engine.precision,
+                "memory_format": engine.memory_format,
+            },
+            history=self.history,
+            timing=self.timing,
+            best_epoch=self.best_epoch,
+            plateau=as_plain(self.plateau),
+            weights=self.weights,
+            kept_weights=self.kept_weights,
+            optimizer=optimizer,
+        )
+
+    def fitted(self, ending: Ending, message: str, engine: Engine, now: dict[str, np.ndarray]) -> Fitted:
+        """Return what came of the training; `now` are the weights as they stand, kept if no epoch was whole.
+
+        Raises:
+            TrainingError: the loss was not finite before an epoch was completed.
+        """
+        if ending == "non-finite" and not self.epoch:
+            raise TrainingError(message[0].upper() + message[1:])
+        if ending != "finished":
+            kept = f"of epoch {self.best_epoch}" if self.epoch else "as they stood then"
+            message = f"{message} The weights kept are those {kept}."
+        return Fitted(
+            weights=self.kept_weights if self.epoch else now,
+            history=self.history,
+            timing=self.timing,
+            best_epoch=self.best_epoch,
+            epochs_run=self.epoch,
+            stopped=ending,
+            message=message[:1].upper() + message[1:],
+            engine=engine,
+        )
 
     def is_best(self, val_loss: float | None, val_accuracy: float | None, best_by: str) -> bool:
         """Whether an epoch with these values is better than all before; of equal ones the earliest is best.

@@ -8,58 +8,11 @@ each.
 
 from __future__ import annotations
 
-from typing import Literal
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 
-from striate.errors import UserError
+from striate.engine.losses import LossName
 from striate.schemas import Output
-
-LossName = Literal["cross-entropy", "nll", "bce", "squared-error"]
-
-FITTING: dict[Output, tuple[LossName, ...]] = {
-    "logits": ("cross-entropy",),
-    "log_probabilities": ("nll",),
-    "logit": ("bce",),
-    "probability": ("squared-error", "bce"),
-}
-"""The losses that fit what a network puts out; the first is the default."""
-
-
-def choose_loss(output: Output, loss: str) -> LossName:
-    """Return the loss to use: the default for `output` if `loss` is "auto", else `loss` if it fits.
-
-    Raises:
-        UserError: `loss` does not fit; names what does.
-    """
-    fitting = FITTING[output]
-    if loss == "auto":
-        return fitting[0]
-    for name in fitting:
-        if name == loss:
-            return name
-    raise UserError(
-        f"--loss {loss} does not fit a network that puts out {output.replace('_', '-')}; "
-        f"use {' or '.join(fitting)}, or leave it at auto."
-    )
-
-
-def balanced_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return float32 (K,) class weights n / (K * count), as scikit-learn's `class_weight="balanced"`.
-
-    A class without an image gets 0.
-
-    Args:
-        labels: int64 (N,), 0 to K - 1.
-        num_classes: K.
-    """
-    counts = np.bincount(labels, minlength=num_classes)
-    weights = np.zeros(num_classes, np.float32)
-    present = counts > 0
-    weights[present] = len(labels) / (num_classes * counts[present])
-    return weights
 
 
 class Loss:

@@ -9,6 +9,9 @@ import numpy as np
 
 from striate.training.devices import Engine
 
+Ending = Literal["finished", "early", "interrupted", "non-finite"]
+"""Why a training ended."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -100,7 +103,7 @@ class Fitted:
     timing: list[dict[str, Any]]
     best_epoch: int
     epochs_run: int
-    stopped: Literal["finished", "early", "interrupted", "non-finite"]
+    stopped: Ending
     message: str
     engine: Engine
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -11,27 +10,33 @@ import lightning.pytorch as lightning
 import torch
 
 from striate.config import TrainConfig
-from striate.errors import StriateError, TrainingError, UserError
-from striate.schedules import Plateau, Schedule
+from striate.errors import StriateError, UserError
+from striate.schedules import Schedule
 from striate.schemas import Output
-from striate.training import checkpoints as checkpoint_files
 from striate.training.callbacks import EpochEnd, StepEnd
-from striate.training.checkpoints import CHECKPOINT_NAME, Checkpoint
+from striate.training.checkpoints import (
+    CHECKPOINT_NAME,
+    Checkpoint,
+    Circumstances,
+    check_fits,
+    identify,
+    make_folder,
+    write_checkpoint,
+)
 from striate.training.course import Course
 from striate.training.devices import Engine, choose_engine
 from striate.training.interrupts import Interrupts
-from striate.training.losses import Loss, balanced_weights, choose_loss
+from striate.training.loss_choice import balanced_weights, choose_loss
+from striate.training.losses import Loss
 from striate.training.module import Stop, TrainingModule
 from striate.training.optimizers import build_optimizer, restore_state, state_arrays, to_array
 from striate.training.quiet import forked_generators, quiet_lightning
-from striate.training.records import EpochRecord, Fitted, Progress
+from striate.training.records import Ending, EpochRecord, Fitted, Progress
 from striate.training.steps import Stepper
 from striate.training.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
     from striate.data.loaders import Batches
-
-Ending = Literal["finished", "early", "interrupted", "non-finite"]
 
 
 class Session:
@@ -53,12 +58,18 @@ class Session:
         self.train = train
         self.val = val
         self.config = config
-        self.class_names = class_names
         self.checkpoint_file = checkpoints / CHECKPOINT_NAME
         self.schedule = Schedule(config, len(train))
-        self.identity = _identify(network)
+        shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        self.circumstances = Circumstances(
+            config=config.model_dump(mode="json"),
+            class_names=class_names,
+            images=len(train.images),
+            steps_per_epoch=len(train),
+            network=identify(shapes, getattr(network, "spec", None)),
+        )
         if resume_from is not None:
-            self._check_fits(resume_from)
+            check_fits(resume_from, self.circumstances)
         self.engine = _engine(network, train, config, resume_from)
         self.stepper = build_stepper(network, train, config, self.engine, len(class_names))
         self.course = self._course(resume_from)
@@ -70,7 +81,7 @@ class Session:
         tensorboard: Path | None,
     ) -> Fitted:
         """Train to the end, or until something ends it."""
-        _make_folder(self.checkpoint_file.parent)
+        make_folder(self.checkpoint_file.parent)
         board = TensorBoard(tensorboard) if tensorboard is not None else None
         listeners = [
             self._write_checkpoint,
@@ -137,83 +148,30 @@ class Session:
 
     def _close(self, ending: Ending, message: str) -> Fitted:
         """Load the weights to keep into the network and return what came of the training."""
-        course = self.course
-        if ending == "non-finite" and not course.epoch:
-            raise TrainingError(message[0].upper() + message[1:])
         network = self.network.to("cpu").to(memory_format=torch.contiguous_format)
         network.eval()
-        weights = course.kept_weights
-        if not course.epoch:
-            weights = {name: to_array(value) for name, value in network.state_dict().items()}
-        network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
-        if ending != "finished":
-            kept = f"of epoch {course.best_epoch}" if course.epoch else "as they stood then"
-            message = f"{message} The weights kept are those {kept}."
-        return Fitted(
-            weights=weights,
-            history=course.history,
-            timing=course.timing,
-            best_epoch=course.best_epoch,
-            epochs_run=course.epoch,
-            stopped=ending,
-            message=message[:1].upper() + message[1:],
-            engine=self.engine,
+        now = {name: to_array(value) for name, value in network.state_dict().items()}
+        fitted = self.course.fitted(ending, message, self.engine, now)
+        network.load_state_dict(
+            {name: torch.from_numpy(array.copy()) for name, array in fitted.weights.items()}
         )
+        return fitted
 
     def _interrupted(self) -> str:
         return f"interrupted in epoch {self.course.epoch + 1} of {self.config.epochs}."
 
-    def _check_fits(self, checkpoint: Checkpoint) -> None:
-        checkpoint_files.check_fits(
-            checkpoint,
-            config=self.config.model_dump(mode="json"),
-            class_names=self.class_names,
-            images=len(self.train.images),
-            steps_per_epoch=len(self.train),
-            network=self.identity,
-        )
-
     def _course(self, checkpoint: Checkpoint | None) -> Course:
         """Return the state to start from; loads weights and optimizer state of `checkpoint`."""
-        if checkpoint is None:
-            return Course()
-        values = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.weights.items()}
-        self.network.load_state_dict(values)
-        restore_state(self.stepper.optimizer, self.network, checkpoint.optimizer)
-        best = checkpoint.plateau["best"]
-        return Course(
-            epoch=checkpoint.epoch,
-            history=list(checkpoint.history),
-            timing=list(checkpoint.timing),
-            weights=checkpoint.weights,
-            best_epoch=checkpoint.best_epoch,
-            kept_weights=checkpoint.kept_weights,
-            plateau=Plateau(**{**checkpoint.plateau, "best": math.inf if best is None else best}),
-        )
+        if checkpoint is not None:
+            values = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.weights.items()}
+            self.network.load_state_dict(values)
+            restore_state(self.stepper.optimizer, self.network, checkpoint.optimizer)
+        return Course.resumed(checkpoint)
 
     def _write_checkpoint(self, record: EpochRecord) -> None:
-        course = self.course
-        checkpoint = Checkpoint(
-            epoch=course.epoch,
-            config=self.config.model_dump(mode="json"),
-            class_names=self.class_names,
-            images=len(self.train.images),
-            steps_per_epoch=len(self.train),
-            network=self.identity,
-            engine={
-                "device": self.engine.device,
-                "precision": self.engine.precision,
-                "memory_format": self.engine.memory_format,
-            },
-            history=course.history,
-            timing=course.timing,
-            best_epoch=course.best_epoch,
-            plateau=checkpoint_files.as_plain(course.plateau),
-            weights=course.weights,
-            kept_weights=course.kept_weights,
-            optimizer=state_arrays(self.stepper.optimizer, self.network),
-        )
-        checkpoint_files.write_checkpoint(self.checkpoint_file, checkpoint)
+        state = state_arrays(self.stepper.optimizer, self.network)
+        checkpoint = self.course.checkpoint(self.circumstances, self.engine, state)
+        write_checkpoint(self.checkpoint_file, checkpoint)
 
 
 def build_stepper(
@@ -258,15 +216,3 @@ def _engine(
         cast("Literal['contiguous', 'channels-last']", before["memory_format"]),
         "as before the resumption",
     )
-
-
-def _identify(network: torch.nn.Module) -> str:
-    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    return checkpoint_files.identify(shapes, getattr(network, "spec", None))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot create {folder}: {error.strerror}. Choose another --out.") from error

@@ -35,6 +35,7 @@ def evaluate(
     data_root: PathLike | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    engine: str = "torch",
     listener: Listener | None = None,
 ) -> Run:
     """Evaluate a model on labelled images, or make the report of a run anew.
@@ -51,7 +52,8 @@ def evaluate(
         split: "train", "val" or "test"; by default the test split if `data` has one, else every image.
         data_root: folder in which named data sets lie.
         batch_size: images a step; by default, what fits their size.
-        device: "auto", "cpu", "cuda" or "mps".
+        device: of torch: "auto", "cpu", "cuda" or "mps".
+        engine: "torch"; "numpy", which never imports torch; or "cupy".
         listener: hears how it goes.
 
     Returns:
@@ -76,7 +78,7 @@ def evaluate(
         threshold = choose_threshold(costs, Run(bundle.find(Path(model)).parent))
     from striate.inference import load
 
-    classifier = load(Path(model), device)
+    classifier = load(Path(model), device, engine)
     name = "-".join(sets) if sets else Path(parts[0].data).stem
     run = Run.choose(out, f"{name}-{classifier.record.name}")
     search = _Search(classifier, Path(model), split, data_root, listener)

@@ -42,6 +42,7 @@ def predict(
     out: PathLike | None = None,
     batch_size: int | None = None,
     device: str = "auto",
+    engine: str = "torch",
     listener: Listener | None = None,
 ) -> PredictionTable:
     """Classify image files.
@@ -51,7 +52,8 @@ def predict(
         images: files and folders; folders are searched for images.
         out: CSV file to write.
         batch_size: images a step; by default, what fits their size.
-        device: "auto", "cpu", "cuda" or "mps".
+        device: of torch: "auto", "cpu", "cuda" or "mps".
+        engine: "torch"; "numpy", which never imports torch; or "cupy".
         listener: hears how it goes; files that cannot be read are told as messages.
 
     Raises:
@@ -66,7 +68,7 @@ def predict(
     if out is not None and not Path(out).absolute().parent.is_dir():
         raise UserError(f"cannot write {out}: there is no folder {Path(out).parent}.")
     paths = list_images([Path(path) for path in given])
-    classifier = load(Path(model), device)
+    classifier = load(Path(model), device, engine)
     problems: list[tuple[str, str]] = []
     predictions = classifier.predict_files(
         paths,

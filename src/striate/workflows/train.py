@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,8 @@ from striate.workflows import environment, facts, results
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
-    import torch
-
     from striate.architectures import Spec
     from striate.data import ImageSets
-    from striate.data.loaders import Batches
     from striate.training import Checkpoint, EpochRecord, Fitted
 
     PathLike = str | os.PathLike[str]
@@ -112,9 +110,9 @@ class _Training:
     config: TrainConfig
     spec: Spec
     sets: ImageSets
-    network: torch.nn.Module
-    train: Batches
-    val: Batches | None
+    network: Any  # of torch or of the engine, as `config.engine` says; and so are the batches
+    train: Any
+    val: Any
 
     @classmethod
     def prepare(cls, config: TrainConfig, spec: Spec, sets: ImageSets, listener: Listener) -> _Training:
@@ -124,32 +122,18 @@ class _Training:
             SpecError: the network does not fit the images or the classes.
             UserError: the batch is larger than the data.
         """
-        listener.stage("starting PyTorch", 0, 1)
-        from striate.architectures import build
-        from striate.data.loaders import Batches
+        from striate.architectures import assemble, initial_weights
 
         classes = len(sets.class_names)
-        network = build(spec, sets.preprocess.input_shape, classes, seed=config.seed)
-        workers = default_workers() if config.num_workers is None else config.num_workers
-        train = Batches(
-            sets.train,
-            sets.preprocess,
-            config.batch_size,
-            shuffle=True,
-            seed=config.seed,
-            augment=config.augment,
-            mixup=config.mixup,
-            cutmix=config.cutmix,
-            num_classes=classes,
-            num_workers=workers,
-        )
-        val = None
-        if sets.val is not None:
-            size = max(config.batch_size, VALIDATION_BATCH)
-            val = Batches(
-                sets.val, sets.preprocess, size, shuffle=False, num_classes=classes, num_workers=workers
-            )
-        return cls(config, spec, sets, network, train, val)
+        if config.engine == "torch":
+            listener.stage("starting PyTorch", 0, 1)
+        else:
+            from striate.training.array_session import check_settings
+
+            check_settings(config)
+        weights = initial_weights(spec, sets.preprocess.input_shape, classes, config.seed)
+        network = assemble(spec, sets.preprocess.input_shape, classes, weights, config.engine)
+        return cls(config, spec, sets, network, *_batches(config, sets))
 
     def with_found_lr(self, listener: Listener) -> _Training:
         """Replace the learning rate `auto` by the one that a range test suggests."""
@@ -165,8 +149,6 @@ class _Training:
 
     def fit(self, run: Run, listener: Listener, checkpoint: Checkpoint | None = None) -> Fitted:
         """Train, and write the history after each epoch."""
-        from striate.training import fit
-
         history = list(checkpoint.history) if checkpoint else []
         timing = list(checkpoint.timing) if checkpoint else []
 
@@ -176,18 +158,55 @@ class _Training:
             run.write_history(history, timing)
             listener.epoch(record, self.config.epochs)
 
-        return fit(
-            self.network,
-            self.train,
-            self.val,
-            self.config,
-            class_names=self.sets.class_names,
-            checkpoints=run.checkpoints,
-            on_epoch=on_epoch,
-            on_batch=listener.batch,
-            resume_from=checkpoint,
-            tensorboard=run.tensorboard if self.config.tensorboard else None,
-        )
+        parts = (self.network, self.train, self.val, self.config)
+        common: dict[str, Any] = {
+            "class_names": self.sets.class_names,
+            "checkpoints": run.checkpoints,
+            "on_epoch": on_epoch,
+            "on_batch": listener.batch,
+            "resume_from": checkpoint,
+        }
+        if self.config.engine == "torch":
+            from striate.training import fit
+
+            return fit(*parts, tensorboard=run.tensorboard if self.config.tensorboard else None, **common)
+        from striate.training.array_session import fit_arrays
+
+        return fit_arrays(*parts, spec=self.spec, **common)
+
+
+def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
+    """Return training and validation batches, as tensors or as arrays; None without validation images.
+
+    Raises:
+        UserError: the batch is larger than the data, or an augmentation needs torch.
+    """
+    own: dict[str, Any] = {"num_classes": len(sets.class_names)}
+    make: Callable[..., Any]
+    if config.engine == "torch":
+        from striate.data import loaders
+
+        make = loaders.Batches
+        own["num_workers"] = default_workers() if config.num_workers is None else config.num_workers
+    else:
+        from striate.data import array_batches
+
+        make = array_batches.ArrayBatches
+    train = make(
+        sets.train,
+        sets.preprocess,
+        config.batch_size,
+        shuffle=True,
+        seed=config.seed,
+        augment=config.augment,
+        mixup=config.mixup,
+        cutmix=config.cutmix,
+        **own,
+    )
+    if sets.val is None:
+        return train, None
+    size = max(config.batch_size, VALIDATION_BATCH)
+    return train, make(sets.val, sets.preprocess, size, shuffle=False, **own)
 
 
 def _prepare(config: TrainConfig, listener: Listener) -> ImageSets:
@@ -275,7 +294,7 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
 
     run.write_history(fitted.history, fitted.timing)
     _write_bundle(run, training, fitted)
-    classifier = load(run.model, fitted.engine.device)
+    classifier = load(run.model, fitted.engine.device, training.config.engine)
     splits = {"val": training.sets.val, "test": training.sets.test}
     results.predict_splits(run, classifier, splits, listener)
     run.write_facts(_facts(training) | {"training": _outcome(fitted)})
