@@ -3,7 +3,7 @@
 What needs torch (`loaders`, `augment`) is left out here, and imported from its own module where it is used.
 """
 
-from striate.data.cache import cache_folder
+from striate.cache import cache_folder
 from striate.data.description import Description, describe
 from striate.data.existing import (
     DecodedImages,

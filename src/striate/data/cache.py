@@ -19,21 +19,12 @@ from pathlib import Path
 import numpy as np
 import PIL
 
+from striate.cache import cache_folder
+
 FORMAT_VERSION = 1
 _MAKER = f"striate images {FORMAT_VERSION}, Pillow {PIL.__version__}"
 """What made an entry: another version of Pillow may decode differently."""
 _ABANDONED_SECONDS = 24 * 3600
-
-
-def cache_folder() -> Path:
-    """Return the folder for everything that can be made or fetched again.
-
-    `$STRIATE_CACHE`, else `striate` in `$XDG_CACHE_HOME`, else `~/.cache/striate`.
-    """
-    if os.environ.get("STRIATE_CACHE"):
-        return Path(os.environ["STRIATE_CACHE"]).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "striate"
 
 
 def key_of(*parts: object) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from striate.data.cache import cache_folder
+from striate.cache import cache_folder
 from striate.data.folders import read_folder
 from striate.data.idx import read_idx
 from striate.data.sources import Sample, Source
