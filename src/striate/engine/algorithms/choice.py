@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Protocol
 
-from striate.engine.algorithms import im2col, im2row, loops, shifted, winograd
+from striate.engine.algorithms import fft, im2col, im2row, loops, pixels, shifted, windows, winograd
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.backend import Array, is_numpy
 
@@ -32,11 +32,14 @@ class Algorithm(Protocol):
 
 ALGORITHMS: dict[str, Algorithm] = {
     "loops": loops,
+    "pixels": pixels,
+    "windows": windows,
     "im2col": im2col,
     "im2row": im2row,
     "shifted": shifted,
     "winograd": winograd.LARGE,
     "winograd-2x2": winograd.SMALL,
+    "fft": fft,
 }
 """Every algorithm by its name."""
 
