@@ -7,8 +7,8 @@ from itertools import accumulate
 from operator import add
 
 from striate.engine.backend import Array, namespace
+from striate.engine.elementwise import elementwise
 from striate.engine.layers import Layer
-from striate.engine.parallel import elementwise
 
 Layers = Mapping[str, Layer] | Sequence[Layer]
 """Layers in their order, with names or without; without, they are called `0`, `1`, ... as in torch."""

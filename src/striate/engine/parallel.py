@@ -11,12 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from striate.engine.backend import Array, check_whole, is_numpy
+from striate.engine.backend import check_whole
 
 PIECE_BYTES = 1 << 18
 """Of one array in one piece: a few such arrays lie in the 1 MiB or so of a core's own cache."""
@@ -104,24 +103,3 @@ def _work(function: Callable[[slice], None], waiting: Iterator[slice], warned_of
     with np.errstate(**warned_of):
         for part in waiting:
             function(part)
-
-
-def elementwise(function: Callable[..., Array], *arrays: Array) -> Array:
-    """Return `function(*arrays)`, computed piece by piece where the arrays are NumPy's and large.
-
-    Args:
-        function: acts on each element by itself and keeps shape and dtype.
-        arrays: of one shape; the result has the dtype of the first.
-    """
-    first = arrays[0]
-    plain = is_numpy(*arrays) and all(one.flags.c_contiguous and one.shape == first.shape for one in arrays)
-    if not plain or first.nbytes <= PIECE_BYTES:
-        return function(*arrays)
-    result = np.empty_like(first)
-    flat, flat_result = [one.reshape(-1) for one in arrays], result.reshape(-1)
-
-    def apply(part: slice) -> None:
-        flat_result[part] = function(*[one[part] for one in flat])
-
-    run(apply, pieces(prod(first.shape), first.itemsize))
-    return result

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from striate.engine.backend import Array, check_choice, check_float, check_shape, is_numpy, namespace
+from striate.engine.elementwise import elementwise, elementwise_into
 from striate.engine.functional.normal import normal_cdf
-from striate.engine.parallel import elementwise
 
 _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 _TANH_CUBIC = 0.044715  # Hendrycks & Gimpel 2016, sec. 2
@@ -24,7 +26,7 @@ def relu(x: Array, *, return_saved: bool = False) -> Array:
     Saved: the output, whose sign tells all that the backward asks.
     """
     _check(x)
-    y = elementwise(_clip_below, x)
+    y = elementwise_into(_rectify, x) if is_numpy(x) else namespace(x).clip(x, 0.0, None)
     return (y, y) if return_saved else y
 
 
@@ -34,7 +36,10 @@ def relu_backward(grad_output: Array, x: Array, *, saved: Array | None = None) -
     The slope of max(x, 0) is 1 above and 0 below zero. At exactly 0 it has none; 0 is taken, as in torch.
     """
     _check_pair(grad_output, x)
-    return elementwise(_pass_positive, grad_output, x if saved is None else saved)
+    sign = x if saved is None else saved
+    if is_numpy(grad_output, sign):
+        return elementwise_into(_pass_positive, grad_output, sign)
+    return _keep(grad_output, sign > 0)
 
 
 def relu6(x: Array) -> Array:
@@ -215,8 +220,8 @@ def _largest(x: Array, dim: int) -> Array:
     return xp.max(x, axis=dim, keepdims=True)
 
 
-def _clip_below(x: Array) -> Array:
-    return namespace(x).clip(x, 0.0, None)
+def _rectify(x: np.ndarray, out: np.ndarray) -> None:
+    np.maximum(x, 0, out=out)
 
 
 def _keep(values: Array, chosen: Array) -> Array:
@@ -225,10 +230,8 @@ def _keep(values: Array, chosen: Array) -> Array:
     return xp.where(chosen, values, xp.zeros_like(values))
 
 
-def _pass_positive(grad: Array, y: Array) -> Array:
-    if is_numpy(grad, y):
-        return grad * (y > 0)
-    return _keep(grad, y > 0)
+def _pass_positive(grad: np.ndarray, sign: np.ndarray, out: np.ndarray) -> None:
+    np.multiply(grad, sign > 0, out=out)
 
 
 def _sigmoid(x: Array) -> Array:

@@ -6,10 +6,11 @@ neighbours may overlap by one element. Where n divides L these are plain windows
 
 from __future__ import annotations
 
+from math import prod
+
 from striate.engine.backend import Array, check_float, check_ndim, check_shape, check_whole, namespace, zeros
 from striate.engine.functional.average_pooling import avg_pool2d, avg_pool2d_backward
 from striate.engine.functional.max_pooling import max_pool2d, max_pool2d_backward
-from striate.engine.functional.windows import as_planes
 
 OutputSize = int | None | tuple[int | None, int | None]
 """One number for height and width or one for each; None leaves an axis as it is."""
@@ -109,7 +110,8 @@ def adaptive_max_pool2d_backward(
         saved = adaptive_max_pool2d(x, size, return_saved=True)[1]
     check_shape("saved", saved, grad_output.shape)
     xp = namespace(x)
-    grads, places = as_planes(grad_output), as_planes(saved)
+    shape = (prod(x.shape[:-2]), *size)
+    grads, places = xp.reshape(grad_output, shape), xp.reshape(saved, shape)
     grad_x = zeros((grads.shape[0], *x.shape[-2:]), x)
     width = x.shape[-1]
     for i, (top, bottom) in enumerate(spans(x.shape[-2], size[0])):

@@ -15,10 +15,9 @@ from striate.engine.backend import (
     check_whole,
     from_numpy,
     is_numpy,
-    namespace,
     zeros,
 )
-from striate.engine.functional.windows import Windows, as_planes, lay_windows
+from striate.engine.functional.windows import Windows, as_images, as_maps, lay_windows
 from striate.engine.parallel import pieces, run
 
 
@@ -53,9 +52,9 @@ def avg_pool2d(
     check_float(x=x)
     windows = lay_windows(x, kernel_size, stride, padding, 1, ceil_mode)
     factors = _factors(windows, count_include_pad, divisor_override, x)
-    planes = as_planes(x)
-    y = _by_planes(lambda part: _sum_windows(part, windows) * factors, planes, windows.counts)
-    return namespace(x).reshape(y, (*x.shape[:-2], *windows.counts))
+    (maps,) = as_maps(x)
+    y = _by_maps(lambda part: _sum_windows(part, windows) * factors, maps, windows.counts)
+    return as_images(y, x.shape[:-2])
 
 
 def avg_pool2d_backward(
@@ -87,53 +86,54 @@ def avg_pool2d_backward(
     windows = lay_windows(x, kernel_size, stride, padding, 1, ceil_mode)
     check_shape("grad_output", grad_output, (*x.shape[:-2], *windows.counts))
     factors = _factors(windows, count_include_pad, divisor_override, x)
-    grads = as_planes(grad_output)
-    grad_planes = _by_planes(lambda part: _spread(part * factors, windows), grads, windows.size)
-    return namespace(x).reshape(grad_planes, x.shape)
+    (grads,) = as_maps(grad_output)
+    grad_maps = _by_maps(lambda part: _spread(part * factors, windows), grads, windows.size)
+    return as_images(grad_maps, x.shape[:-2])
 
 
-def _by_planes(function: Callable[[Array], Array], planes: Array, size: tuple[int, int]) -> Array:
-    """Return `function` of (P, ., .) maps, (P, *size): a few maps at a time where they are NumPy's."""
-    if not is_numpy(planes):
-        return function(planes)
-    result = np.empty((len(planes), *size), planes.dtype)
+def _by_maps(function: Callable[[Array], Array], maps: Array, size: tuple[int, int]) -> Array:
+    """Return `function` of (P, ., ., D) maps, (P, *size, D): a few maps at a time where they are NumPy's."""
+    if not is_numpy(maps):
+        return function(maps)
+    result = np.empty((len(maps), *size, maps.shape[3]), maps.dtype)
 
     def work(part: slice) -> None:
-        result[part] = function(planes[part])
+        result[part] = function(maps[part])
 
-    run(work, pieces(len(planes), max(planes[:1].nbytes, result[:1].nbytes)))
+    run(work, pieces(len(maps), max(maps[:1].nbytes, result[:1].nbytes)))
     return result
 
 
-def _sum_windows(planes: Array, windows: Windows) -> Array:
-    """Return (P, H', W'): the sum of each window of planes (P, H, W)."""
-    padded = windows.pad(planes, 0.0)
-    rows = [padded[:, windows.along(0, row), :] for row in range(windows.kernel[0])]
+def _sum_windows(maps: Array, windows: Windows) -> Array:
+    """Return (P, H', W', D): the sum of each window of maps (P, H, W, D)."""
+    padded = windows.pad(maps, 0.0)
+    rows = [padded[:, windows.along(0, row), :, :] for row in range(windows.kernel[0])]
     tall = reduce(lambda total, row: total + row, rows)
-    columns = [tall[:, :, windows.along(1, column)] for column in range(windows.kernel[1])]
+    columns = [tall[:, :, windows.along(1, column), :] for column in range(windows.kernel[1])]
     return reduce(lambda total, column: total + column, columns)
 
 
 def _spread(grads: Array, windows: Windows) -> Array:
-    """Return (P, H, W): each of grads (P, H', W') added to all elements of its window."""
+    """Return (P, H, W, D): each of grads (P, H', W', D) added to all elements of its window."""
     height, width = windows.padded_size
-    tall = zeros((grads.shape[0], windows.counts[0], width), grads)
+    maps, depth = grads.shape[0], grads.shape[3]
+    tall = zeros((maps, windows.counts[0], width, depth), grads)
     for column in range(windows.kernel[1]):
-        tall[:, :, windows.along(1, column)] += grads
-    padded = zeros((grads.shape[0], height, width), grads)
+        tall[:, :, windows.along(1, column), :] += grads
+    padded = zeros((maps, height, width, depth), grads)
     for row in range(windows.kernel[0]):
-        padded[:, windows.along(0, row), :] += tall
-    return padded[(slice(None), *windows.body)]
+        padded[:, windows.along(0, row), :, :] += tall
+    return padded[windows.body]
 
 
 def _factors(windows: Windows, count_include_pad: bool, divisor_override: int | None, like: Array) -> Array:
-    """Return one over the divisor of each window, (H', W')."""
+    """Return one over the divisor of each window, (H', W', 1)."""
     if divisor_override is not None:
         if check_whole("divisor_override", divisor_override, minimum=-(2**62)) == 0:
             raise ValueError("divisor_override: expected a number other than 0, got 0")
-        return from_numpy(np.full(windows.counts, 1 / divisor_override), like)
+        return from_numpy(np.full((*windows.counts, 1), 1 / divisor_override), like)
     heights, widths = (_lengths(windows, axis, count_include_pad) for axis in (0, 1))
-    return from_numpy(1 / (heights[:, None] * widths[None, :]), like)
+    return from_numpy(1 / (heights[:, None, None] * widths[None, :, None]), like)
 
 
 def _lengths(windows: Windows, axis: int, include_padding: bool) -> np.ndarray:

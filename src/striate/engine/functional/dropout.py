@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from striate.engine.backend import Array, check_float, check_shape, from_numpy, namespace, zeros
-from striate.engine.parallel import elementwise
+from striate.engine.elementwise import elementwise
 
 
 def dropout(

@@ -18,7 +18,7 @@ from striate.engine.backend import (
     namespace,
     zeros,
 )
-from striate.engine.functional.windows import Windows, as_planes, lay_windows
+from striate.engine.functional.windows import Windows, as_images, as_maps, lay_windows
 from striate.engine.parallel import pieces, run
 
 
@@ -55,11 +55,9 @@ def max_pool2d(
     """
     check_float(x=x)
     windows = lay_windows(x, kernel_size, stride, padding, dilation, ceil_mode)
-    planes = as_planes(x)
-    y, choice = (_pool_numpy if is_numpy(x) else _pool)(planes, windows)
-    shape = (*x.shape[:-2], *windows.counts)
-    xp = namespace(x)
-    y, choice = xp.reshape(y, shape), xp.reshape(choice, shape)
+    (maps,) = as_maps(x)
+    pooled = (_pool_numpy if is_numpy(x) else _pool)(maps, windows)
+    y, choice = (as_images(array, x.shape[:-2]) for array in pooled)
     if return_saved:
         return y, choice
     return (y, _flat_indices(choice, windows)) if return_indices else y
@@ -98,23 +96,23 @@ def max_pool2d_backward(
         saved = max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode, return_saved=True)[1]
     check_shape("saved", saved, grad_output.shape)
     scatter = _scatter_numpy if is_numpy(grad_output, saved) else _scatter
-    grad_planes = scatter(as_planes(grad_output), as_planes(saved), windows)
-    return namespace(x).reshape(grad_planes, x.shape)
+    grads, choice = as_maps(grad_output, saved)
+    return as_images(scatter(grads, choice, windows), x.shape[:-2])
 
 
-def _pool(planes: Array, windows: Windows) -> tuple[Array, Array]:
-    """Return maxima and their places in the windows, both (P, H', W'), in any array library.
+def _pool(maps: Array, windows: Windows) -> tuple[Array, Array]:
+    """Return maxima and their places in the windows, both (P, H', W', D), in any array library.
 
     All windows' first elements form one strided slice of the map, all second elements another, and so on: the
     maximum of all windows takes as many steps as a window has elements, each over the whole map.
     """
-    xp = namespace(planes)
-    padded = windows.pad(planes, -float("inf"))
-    shape = (planes.shape[0], *windows.counts)
-    best = full(shape, -float("inf"), planes)
-    choice = xp.broadcast_to(from_numpy(_first_inside(windows), planes), shape)
-    for number, (rows, columns) in windows.offsets():
-        values = padded[:, rows, columns]
+    xp = namespace(maps)
+    padded = windows.pad(maps, -float("inf"))
+    shape = (maps.shape[0], *windows.counts, maps.shape[3])
+    best = full(shape, -float("inf"), maps)
+    choice = xp.broadcast_to(from_numpy(_first_inside(windows), maps), shape)
+    for number, place in windows.offsets():
+        values = padded[place]
         better = (values > best) | xp.isnan(values)
         best = xp.where(better, values, best)
         choice = xp.where(better, xp.full_like(choice, number), choice)
@@ -122,13 +120,13 @@ def _pool(planes: Array, windows: Windows) -> tuple[Array, Array]:
 
 
 def _scatter(grads: Array, choice: Array, windows: Windows) -> Array:
-    """Return grads (P, H', W') at the places that `choice` names, summed: (P, H, W)."""
+    """Return grads (P, H', W', D) at the places that `choice` names, summed: (P, H, W, D)."""
     xp = namespace(grads)
-    padded = zeros((grads.shape[0], *windows.padded_size), grads)
+    padded = zeros((grads.shape[0], *windows.padded_size, grads.shape[3]), grads)
     nothing = xp.zeros_like(grads)
-    for number, (rows, columns) in windows.offsets():
-        padded[:, rows, columns] += xp.where(choice == number, grads, nothing)
-    return padded[(slice(None), *windows.body)]
+    for number, place in windows.offsets():
+        padded[place] += xp.where(choice == number, grads, nothing)
+    return padded[windows.body]
 
 
 def _choice_dtype(windows: Windows) -> np.dtype:
@@ -137,7 +135,7 @@ def _choice_dtype(windows: Windows) -> np.dtype:
 
 
 def _first_inside(windows: Windows) -> np.ndarray:
-    """Return (H', W'): the number of each window's first element that is not padding.
+    """Return (H', W', 1): the number of each window's first element that is not padding.
 
     It is the choice where all values are minus infinity, and so none is larger than the start.
     """
@@ -145,7 +143,7 @@ def _first_inside(windows: Windows) -> np.ndarray:
         np.maximum(0, -(windows.starts(axis) // windows.dilation[axis])) for axis in (0, 1)
     )  # the smallest i with start + i * dilation >= 0
     numbers: np.ndarray = rows[:, None] * windows.kernel[1] + columns[None, :]
-    return numbers.astype(_choice_dtype(windows))
+    return numbers[:, :, None].astype(_choice_dtype(windows))
 
 
 def _flat_indices(choice: Array, windows: Windows) -> Array:
@@ -159,34 +157,34 @@ def _flat_indices(choice: Array, windows: Windows) -> Array:
     return rows * windows.size[1] + column_starts + steps[1] * windows.dilation[1]
 
 
-def _pool_numpy(planes: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
-    """Do what `_pool` does, a few maps at a time, in place.
-
-    Elements come in reading order, so the choice is the largest number of an element that beat all before it:
-    a maximum of bytes, which is much faster than choosing by a mask.
-    """
-    shape = (planes.shape[0], *windows.counts)
-    y, choice = np.empty(shape, planes.dtype), np.empty(shape, _choice_dtype(windows))
+def _pool_numpy(maps: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
+    """Do what `_pool` does, a few maps at a time."""
+    shape = (len(maps), *windows.counts, maps.shape[3])
+    y, choice = np.empty(shape, maps.dtype), np.empty(shape, _choice_dtype(windows))
     simple = windows.inside and choice.dtype == np.uint8
 
     def work(part: slice) -> None:
-        if not simple or not _pool_inside(planes[part], windows, y[part], choice[part]):
-            y[part], choice[part] = _pool(planes[part], windows)
+        if not simple or not _pool_inside(maps[part], windows, y[part], choice[part]):
+            y[part], choice[part] = _pool(maps[part], windows)
 
-    run(work, pieces(len(planes), planes[:1].nbytes))
+    run(work, pieces(len(maps), maps[:1].nbytes))
     return y, choice
 
 
-def _pool_inside(planes: np.ndarray, windows: Windows, y: np.ndarray, choice: np.ndarray) -> bool:
-    """Fill `y` and `choice` (uint8) for windows without padding; return False if there is a NaN."""
-    better = np.empty(y.shape, bool)
-    number_where_better = np.empty(y.shape, np.uint8)
-    for number, (rows, columns) in windows.offsets():
-        values = planes[:, rows, columns]
+def _pool_inside(maps: np.ndarray, windows: Windows, y: np.ndarray, choice: np.ndarray) -> bool:
+    """Fill `y` and `choice` (uint8) for windows without padding; return False if there is a NaN.
+
+    Each of a window's elements is first copied from its places, so that all arithmetic runs along memory.
+    They come in reading order, so the choice is the largest number of an element that beat all before it: a
+    maximum of bytes, which is much faster than choosing by a mask.
+    """
+    values, better, number_where_better = np.empty_like(y), np.empty(y.shape, bool), np.empty_like(choice)
+    for number, place in windows.offsets():
         if number == 0:
-            y[...] = values
+            y[...] = maps[place]
             choice[...] = 0
             continue
+        values[...] = maps[place]
         np.greater(values, y, out=better)
         np.multiply(better.view(np.uint8), number, out=number_where_better)
         np.maximum(choice, number_where_better, out=choice)
@@ -196,20 +194,24 @@ def _pool_inside(planes: np.ndarray, windows: Windows, y: np.ndarray, choice: np
 
 def _scatter_numpy(grads: np.ndarray, choice: np.ndarray, windows: Windows) -> np.ndarray:
     """Do what `_scatter` does, a few maps at a time, without sums where windows lie apart."""
-    if not (windows.inside and windows.apart):
-        grad_x = np.empty((len(grads), *windows.size), grads.dtype)
+    grad_x = np.empty((len(grads), *windows.size, grads.shape[3]), grads.dtype)
+    if windows.inside and windows.apart:
+        fill = _place
+    else:
 
-        def add(part: slice) -> None:
-            grad_x[part] = _scatter(grads[part], choice[part], windows)
+        def fill(grads: np.ndarray, choice: np.ndarray, windows: Windows, grad_x: np.ndarray) -> None:
+            grad_x[...] = _scatter(grads, choice, windows)
 
-        run(add, pieces(len(grads), grad_x[:1].nbytes))
-        return grad_x
-    covered = windows.kernel == windows.stride and windows.reach == windows.size
-    grad_x = (np.empty if covered else np.zeros)((len(grads), *windows.size), grads.dtype)
-
-    def place(part: slice) -> None:
-        for number, (rows, columns) in windows.offsets():
-            np.multiply(grads[part], choice[part] == number, out=grad_x[part, rows, columns])
-
-    run(place, pieces(len(grads), grad_x[:1].nbytes))
+    run(
+        lambda part: fill(grads[part], choice[part], windows, grad_x[part]),
+        pieces(len(grads), grad_x[:1].nbytes),
+    )
     return grad_x
+
+
+def _place(grads: np.ndarray, choice: np.ndarray, windows: Windows, grad_x: np.ndarray) -> None:
+    """Fill grad_x (P, H, W, D) where each element belongs to one window at most."""
+    if windows.kernel != windows.stride or windows.reach != windows.size:
+        grad_x[...] = 0  # some elements belong to none
+    for number, place in windows.offsets():
+        grad_x[place] = grads * (choice == number)

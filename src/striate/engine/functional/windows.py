@@ -8,7 +8,8 @@ from math import prod
 
 import numpy as np
 
-from striate.engine.backend import Array, Pair, check_ndim, check_pair, full, namespace
+from striate.engine.backend import Array, Pair, check_ndim, check_pair, full, is_numpy, namespace
+from striate.engine.layout import arrange, images_of, is_channels_last, pixels_of
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,12 @@ class Windows:
         """Whether no element belongs to two windows."""
         return self.dilation == (1, 1) and all(k <= s for k, s in zip(self.kernel, self.stride, strict=True))
 
-    def offsets(self) -> Iterator[tuple[int, tuple[slice, slice]]]:
-        """Yield, row by row of the window, an element's number and where all windows have it when padded."""
+    def offsets(self) -> Iterator[tuple[int, tuple[slice, slice, slice, slice]]]:
+        """Yield, row by row of the window, an element's number and where padded maps (P, H, W, D) have it."""
         for row in range(self.kernel[0]):
             for column in range(self.kernel[1]):
-                yield row * self.kernel[1] + column, (self.along(0, row), self.along(1, column))
+                place = (slice(None), self.along(0, row), self.along(1, column), slice(None))
+                yield row * self.kernel[1] + column, place
 
     def along(self, axis: int, element: int) -> slice:
         """Return where, along one axis of the padded map, all windows have their `element`."""
@@ -65,12 +67,11 @@ class Windows:
         return slice(start, start + (self.counts[axis] - 1) * step + 1, step)
 
     def pad(self, maps: Array, value: float) -> Array:
-        """Return maps (P, H, W) with `value` around them as far as windows reach; a copy only if needed."""
+        """Return maps (P, H, W, D) with `value` around them as far as windows reach; a copy if needed."""
         if self.inside:
             return maps
-        rows, columns = self.padded_size
-        padded = full((maps.shape[0], rows, columns), value, maps)
-        padded[(slice(None), *self.body)] = maps
+        padded = full((maps.shape[0], *self.padded_size, maps.shape[3]), value, maps)
+        padded[self.body] = maps
         return padded
 
     @property
@@ -83,10 +84,10 @@ class Windows:
         return (rows, columns)
 
     @property
-    def body(self) -> tuple[slice, slice]:
-        """Where the map itself lies in the padded one."""
+    def body(self) -> tuple[slice, slice, slice, slice]:
+        """Where the maps themselves lie in padded ones (P, H, W, D)."""
         top, left = self.padding
-        return (slice(top, top + self.size[0]), slice(left, left + self.size[1]))
+        return (slice(None), slice(top, top + self.size[0]), slice(left, left + self.size[1]), slice(None))
 
     def starts(self, axis: int) -> np.ndarray:
         """Return where windows begin along one axis of the map, int64; negative within the padding."""
@@ -142,7 +143,24 @@ def _count(length: int, kernel: int, stride: int, padding: int, dilation: int, c
     return count - 1 if (count - 1) * stride >= length + padding else count
 
 
-def as_planes(x: Array) -> Array:
-    """Return x (..., H, W) as (P, H, W)."""
-    planes = prod(x.shape[:-2])
-    return x if x.ndim == 3 else namespace(x).reshape(x, (planes, *x.shape[-2:]))
+def as_maps(*arrays: Array) -> tuple[Array, ...]:
+    """Return arrays (N, C, H, W) or (C, H, W) as maps (P, H, W, D) that lie in memory in this order.
+
+    Images that are channels-last in memory are N maps of D = C numbers a pixel; all others are N * C maps of
+    one number a pixel. For a window, which moves over H and W only, the two are the same. If one of NumPy's
+    arrays is channels-last, the others are brought into this layout.
+    """
+    if is_numpy(*arrays):
+        arrays = arrange(*arrays)
+        if is_channels_last(arrays[0]) and arrays[0].ndim == 4:
+            return tuple(pixels_of(array) for array in arrays)
+    return tuple(
+        namespace(array).reshape(array, (prod(array.shape[:-2]), *array.shape[-2:], 1)) for array in arrays
+    )
+
+
+def as_images(maps: Array, leading: tuple[int, ...]) -> Array:
+    """Return maps (P, H, W, D) as (*leading, H, W), as they were before `as_maps`."""
+    if maps.shape[0] != prod(leading):
+        return images_of(maps)
+    return namespace(maps).reshape(maps, (*leading, *maps.shape[1:3]))
