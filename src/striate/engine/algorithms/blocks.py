@@ -1,17 +1,19 @@
-"""What the blocked algorithms share: pieces of images, channels last, in a core's own cache.
+"""What the blocked algorithms share: pieces of images in a core's own cache.
 
-Images lie in memory as (N, C, H, W). Inside a block the channels come last, (n, h, w, C): then all channels of
-a pixel are neighbours, a patch is a few long runs, and matrix products need no rearrangement. `load` brings a
-piece of images into that form with its padding, `store` takes it back. Arrays that are channels-last in memory
-already (a transposed view of (N, H, W, C)) pass through both at the speed of a plain copy.
+Images lie in memory as (N, C, H, W). Inside a block the channels may come last, (n, h, w, C): then all
+channels of a pixel are neighbours, a patch is a few long runs, and matrix products need no rearrangement.
+`load` brings a piece of images into that form with its padding. Arrays that are channels-last in memory
+already (a transposed view of (N, H, W, C)) pass through at the speed of a plain copy.
 
-The batch is cut into lanes, by shape alone; threads take lanes as they come. A lane adds up its own part of the
-weight gradient, and the lanes' parts are added in their order: the same bits, however many threads there are.
+The batch is cut into lanes, by shape alone; threads take lanes as they come. A lane adds up its own part of
+the weight gradient, and the lanes' parts are added in their order: the same bits, however many threads there
+are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -20,9 +22,6 @@ from striate.engine import blas, parallel
 
 LANES = 8
 """Parts of a batch that threads can take."""
-
-_WAYS_APART = 512
-"""Bytes; rows this far apart (or a multiple) fall into the same few places of a cache and push each other out."""
 
 
 class Scratch:
@@ -39,12 +38,40 @@ class Scratch:
             self._arrays[name] = np.empty(size, self.dtype)
         return self._arrays[name][:size].reshape(shape)
 
+    def roomy(self, name: str, *shape: int) -> np.ndarray:
+        """Return such an array whose rows lie at distances that do not collide in the cache."""
+        return self.take(name, *shape[:-1], pitch(shape[-1]))[..., : shape[-1]]
+
 
 def lanes(batch: int) -> list[slice]:
     """Cut `batch` images into at most LANES slices of almost equal length."""
-    count = min(LANES, batch)
-    edges = [batch * lane // count for lane in range(count + 1)]
-    return [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    return _cut(batch, min(LANES, batch))
+
+
+def strips(length: int, fitting: int) -> list[slice]:
+    """Cut `length` rows into slices of almost equal length, none longer than `fitting`."""
+    return _cut(length, -(-length // fitting))
+
+
+def pieces(lane: slice, height: int, fitting: int) -> list[tuple[slice, list[slice]]]:
+    """Cut a lane into images worked on together, each with the strips of rows to be done at a time.
+
+    Args:
+        lane: images of the batch.
+        height: rows of an image.
+        fitting: rows, of all images together, that may be done at a time; 1 where it is less.
+
+    Returns:
+        Several images with all rows in one strip, or single images in several strips.
+    """
+    together, rows = max(1, fitting // height), strips(height, max(1, fitting))
+    starts = range(lane.start, lane.stop, together)
+    return [(slice(start, min(start + together, lane.stop)), rows) for start in starts]
+
+
+def _cut(length: int, count: int) -> list[slice]:
+    edges = [length * part // max(1, count) for part in range(count + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 def run(work: Callable[[slice], None], parts: list[slice]) -> None:
@@ -106,4 +133,5 @@ def sum_pixels(images: np.ndarray) -> np.ndarray:
         images[lane].sum(axis=(0, 2, 3), out=sums[parts.index(lane)])
 
     run(add, parts)
-    return sums.sum(axis=0)
+    total: np.ndarray = sums.sum(axis=0)
+    return total

@@ -5,7 +5,17 @@ from __future__ import annotations
 import difflib
 from typing import Protocol
 
-from striate.engine.algorithms import fft, im2col, im2row, loops, pixels, shifted, windows, winograd
+from striate.engine.algorithms import (
+    fft,
+    im2col,
+    im2row,
+    loops,
+    pixels,
+    pointwise,
+    shifted,
+    windows,
+    winograd,
+)
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.backend import Array, is_numpy
 
@@ -15,8 +25,9 @@ Gradients = tuple[Array | None, Array | None, Array | None]
 class Algorithm(Protocol):
     """What each module of this package has."""
 
-    TOLERANCE: dict[str, float]
-    """Largest difference from `loops` by dtype, relative to the largest value."""
+    @property
+    def TOLERANCE(self) -> dict[str, float]:  # noqa: N802 - a constant in every module
+        """Largest difference from `loops` by dtype, relative to the largest value."""
 
     def refusal(self, geometry: Geometry) -> str | None:
         """Return why the algorithm does not serve `geometry`, or None."""
@@ -36,6 +47,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "windows": windows,
     "im2col": im2col,
     "im2row": im2row,
+    "pointwise": pointwise,
     "shifted": shifted,
     "winograd": winograd.LARGE,
     "winograd-2x2": winograd.SMALL,
@@ -68,4 +80,8 @@ def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
 
 def automatic(geometry: Geometry) -> str:
     """Return the name of the algorithm that was measured to be the fastest for such shapes."""
+    if pointwise.refusal(geometry) is None:
+        return "pointwise"
+    if winograd.LARGE.refusal(geometry) is None and min(geometry.in_channels, geometry.out_channels) >= 8:
+        return "winograd"
     return "im2col"

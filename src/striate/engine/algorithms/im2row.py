@@ -153,8 +153,7 @@ def _blocks(lane: slice, geometry: Geometry, itemsize: int) -> list[tuple[slice,
     height, width = geometry.out_size
     row_bytes = geometry.in_channels * geometry.kernel[0] * geometry.kernel[1] * width * itemsize
     fitting = max(1, ROWS_BYTES // row_bytes)  # output rows
-    together, count = max(1, fitting // height), -(-height // min(fitting, height))
-    edges = [height * strip // count for strip in range(count + 1)]
-    strips = [slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    together = max(1, fitting // height)
+    strips = blocks.strips(height, fitting)
     starts = range(lane.start, lane.stop, together)
     return [(slice(start, min(start + together, lane.stop)), strips) for start in starts]
