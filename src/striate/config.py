@@ -81,7 +81,7 @@ class TrainConfig(DataConfig):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target spread over all classes")
     class_weights: Literal["none", "balanced"] = Field("none", description="weigh rare classes up")
-    augment: Literal["none", "shift", "flip-crop", "photo", "trivial"] = Field(
+    augment: Literal["none", "shift", "flip-crop", "writing", "photo", "trivial"] = Field(
         "none", description="augmentation"
     )
     mixup: float = Field(0.0, ge=0, description="alpha of mixup's Beta(alpha, alpha); 0: off")
@@ -144,6 +144,22 @@ class TrainConfig(DataConfig):
     def data_config(self) -> DataConfig:
         """The part that says which images enter and how."""
         return DataConfig(**{name: getattr(self, name) for name in DataConfig.model_fields})
+
+
+class VerifyConfig(DataConfig):
+    """What a comparison of the two engines is made with."""
+
+    data: str = Field("", description="folder, .zip, .csv, or the name of a data set")
+    model_options: dict[str, Any] = Field({}, description="option of the network, key=value; repeatable")
+    batch_size: int = Field(32, ge=2, description="images a step")
+    steps: int = Field(10, ge=0, description="steps of training")
+    dtype: Literal["float64", "float32"] = Field("float64", description="what both engines compute in")
+    tolerance: PositiveFloat | None = Field(
+        None, description="largest relative difference in a layer (float64: 1e-10, float32: 1e-4)"
+    )
+    optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="update rule")
+    lr: PositiveFloat = Field(1e-3, description="learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
 
 
 def located(name: str) -> str:

@@ -10,7 +10,18 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as reference
 
 from striate.config import TrainConfig
-from striate.data.augment import PRESETS, affine, augment, colour, crop, mixing, photo, preview, trivial
+from striate.data.augment import (
+    PRESETS,
+    affine,
+    augment,
+    colour,
+    crop,
+    mixing,
+    photo,
+    preview,
+    trivial,
+    writing,
+)
 from striate.errors import UserError
 
 FLOAT32 = 2e-6  # a few roundings of values in [0, 1]
@@ -285,6 +296,36 @@ def test_photo_reaches_the_end_of_each_range(column, expected):
     result = photo.change_view_and_light(images, uniform)
     middle = (slice(None), slice(None), slice(12, 28), slice(12, 20))  # what never leaves the image
     torch.testing.assert_close(result[middle], expected(images)[middle], atol=1e-4, rtol=0)
+
+
+# writing
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_writing_changes_nothing_at_the_middle_of_its_ranges(channels):
+    images = some_images(6, channels)
+    assert torch.equal(writing.change_hand(images, np.full((6, 5), 0.5)), images)
+
+
+@pytest.mark.parametrize(
+    ("column", "angle", "shift", "scale", "shear"),
+    [
+        (0, 10.0, [0, 0], 1.0, 0.0),
+        (1, 0.0, [0, 0], 1.1, 0.0),
+        (2, 0.0, [0, 0], 1.0, 10.0),
+        (3, 0.0, [1, 0], 1.0, 0.0),
+        (4, 0.0, [0, 1], 1.0, 0.0),
+    ],
+    ids=["rotation", "scale", "shear", "right", "down"],
+)
+def test_writing_reaches_the_end_of_each_range(column, angle, shift, scale, shear):
+    images = smooth_images(height=28, width=28)
+    uniform = np.full((6, 5), 0.5)
+    uniform[:, column] = 1 - 2.0**-53
+    result = writing.change_hand(images, uniform)
+    expected = reference.affine(images, angle, shift, scale, [shear, 0.0], InterpolationMode.BILINEAR)
+    middle = (slice(None), slice(None), slice(8, 20), slice(8, 20))  # what never leaves the image
+    torch.testing.assert_close(result[middle], expected[middle], atol=1e-4, rtol=0)
 
 
 # trivial

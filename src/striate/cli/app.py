@@ -206,7 +206,8 @@ def data(
         str | None, typer.Option("--class", help="Draw the samples of this class alone.", metavar="NAME")
     ] = None,
     augment: Annotated[
-        str, typer.Option(help="Augmentation to preview.", metavar="none|shift|flip-crop|photo|trivial")
+        str,
+        typer.Option(help="Augmentation to preview.", metavar="none|shift|flip-crop|writing|photo|trivial"),
     ] = "flip-crop",
     quiet: Quiet = False,
     log: Logged = Log.text,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from striate.data import shifts
-from striate.data.augment import crop, photo, trivial
+from striate.data.augment import crop, photo, trivial, writing
 from striate.data.draws import draws
 from striate.errors import UserError, unknown_name
 
@@ -42,6 +42,7 @@ PRESETS: dict[str, Preset] = {
     "none": Preset(0, _unchanged),
     "shift": Preset(shifts.SHIFT_COLUMNS, crop.shift),
     "flip-crop": Preset(shifts.FLIP_COLUMNS, crop.flip_and_shift),
+    "writing": Preset(writing.COLUMNS, writing.change_hand),
     "photo": Preset(photo.COLUMNS, photo.change_view_and_light),
     "trivial": Preset(trivial.COLUMNS, trivial.trivial_augment),
 }
