@@ -57,6 +57,20 @@ def test_out_is_taken_as_it_is_but_never_over_a_run(tmp_path):
         Run.choose(tmp_path / "out", "x")
 
 
+@pytest.mark.parametrize("out", [None, "photos", "photos/runs/x", "photos/../photos/x"])
+def test_a_run_is_never_written_among_the_images(tmp_path, monkeypatch, out):
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "photos" if out is None else tmp_path)
+    with pytest.raises(UserError, match="counted among the images"):
+        Run.choose(out, "x", [tmp_path / "photos"])
+
+
+def test_a_run_may_lie_beside_the_images_or_an_archive(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos.zip").write_bytes(b"")
+    Run.choose(tmp_path / "photos-2", "x", [tmp_path / "photos", tmp_path / "photos.zip", "digits"])
+
+
 def test_an_empty_out_is_refused():
     with pytest.raises(RunError, match="--out is empty"):
         Run.choose("", "x")

@@ -54,6 +54,26 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def check_apart(folder: Path, images: str | os.PathLike[str]) -> None:
+    """Refuse to write to a `folder` within the folder of images: it would be taken for one of their classes.
+
+    Args:
+        folder: to be written; need not be there.
+        images: a folder; anything else (an archive, a table, a name) is no matter.
+
+    Raises:
+        UserError: `folder` lies within `images`, or is that folder.
+    """
+    if not os.path.isdir(images):
+        return
+    whole = os.path.realpath(images)
+    if os.path.commonpath([whole, os.path.realpath(folder)]) == whole:
+        raise UserError(
+            f"{folder} lies within {whole}, where it would be counted among the images. "
+            "Choose an --out outside of it."
+        )
+
+
 def make_folder(folder: Path) -> None:
     """Make `folder` and those around it, where they do not exist.
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -43,13 +43,21 @@ class Run:
     # Creating and finding
 
     @classmethod
-    def choose(cls, out: str | os.PathLike[str] | None, name: str) -> Run:
+    def choose(
+        cls, out: str | os.PathLike[str] | None, name: str, images: Iterable[str | os.PathLike[str]] = ()
+    ) -> Run:
         """Return the run folder to write: `out`, or a free `runs/<name>`, `runs/<name>-2`, ...
 
         Nothing is created.
 
+        Args:
+            out: named by the user; None: chosen here.
+            name: of the folder that is chosen here.
+            images: folders of images, which must not come to hold the run.
+
         Raises:
             RunError: `out` holds a run already, is a file, or cannot be written.
+            UserError: it lies within `images`.
         """
         if out is not None and not os.fspath(out):
             raise RunError("--out is empty: expected the folder to write.")
@@ -58,6 +66,8 @@ class Run:
         if taken:
             raise run._taken(taken[0])
         _check_writable(run.folder)
+        for folder in images:
+            files.check_apart(run.folder, folder)
         return run
 
     @classmethod

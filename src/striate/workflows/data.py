@@ -82,6 +82,7 @@ def describe_data(
         listener.message(message)
     described = describe(sets)
     folder = Path(out) if out is not None else Path("runs") / f"{sets.name}-data"
+    files.check_apart(folder, data)
     drawn = {
         "class-balance.png": figures.class_balance(_counts(sets), sets.class_names),
         "image-sizes.png": figures.image_sizes(sets.facts[["width", "height"]].to_numpy()),

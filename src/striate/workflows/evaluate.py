@@ -80,7 +80,7 @@ def evaluate(
 
     classifier = load(Path(model), device, engine)
     name = "-".join(sets) if sets else Path(parts[0].data).stem
-    run = Run.choose(out, f"{name}-{classifier.record.name}")
+    run = Run.choose(out, f"{name}-{classifier.record.name}", [part.data for part in parts])
     search = _Search(classifier, Path(model), split, data_root, listener)
     found = {part.name: search.find(part, bool(sets)) for part in parts}
     with run.creating():

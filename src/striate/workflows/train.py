@@ -70,7 +70,7 @@ def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run
     from striate.architectures import load_spec
 
     spec = load_spec(config.model, config.model_options)
-    run = Run.choose(out, f"{Path(config.data).stem}-{spec.name}")
+    run = Run.choose(out, f"{Path(config.data).stem}-{spec.name}", [config.data])
     sets = _prepare(config, listener)
     config = _fit_batch_size(config, len(sets.train), listener)
     training = _Training.prepare(config, spec, sets, listener).with_found_lr(listener)
