@@ -151,7 +151,7 @@ def test_listing_takes_files_as_they_are_and_folders_with_all_they_hold(tmp_path
     (root / "notes.txt").write_text("x")
     single = tmp_path / "single.dat"
     single.write_bytes(picture())
-    found = list_images([single, root, str(root / "b" / "000.png")])
+    found, _ = list_images([single, root, str(root / "b" / "000.png")])
     assert found == [single, root / "a/deep/000.png", root / "a/deep/001.png", root / "b/000.png"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import striate
@@ -48,3 +50,11 @@ def test_what_cannot_be_predicted_is_refused(run, stripes, tmp_path):
         striate.predict(run.folder, tmp_path / "none.png")
     with pytest.raises(UserError, match="there is no folder"):
         striate.predict(run.folder, stripes, out=tmp_path / "none" / "out.csv")
+
+
+def test_a_file_whose_name_is_no_text_is_left_out_and_told(run, stripes, tmp_path):
+    with open(os.fsencode(stripes / "down") + b"/\xff.png", "wb") as file:
+        file.write((stripes / "down" / "000.png").read_bytes())
+    result = striate.predict(run.folder, stripes / "down", out=tmp_path / "named.csv")
+    assert len(result.table) == 12
+    assert [(path[-8:], "UTF-8" in reason) for path, reason in result.problems] == [(r"dcff.png", True)]

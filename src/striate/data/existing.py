@@ -18,7 +18,7 @@ from striate.data.decoding import pixels_of
 from striate.data.folders import FolderReader, walk_folder
 from striate.data.images import ImageSet, permute
 from striate.data.inspection import inspect
-from striate.data.layout import is_hidden, is_image_name
+from striate.data.layout import NOT_TEXT, is_hidden, is_image_name, printable
 from striate.data.lookup import find_source
 from striate.data.parallel import Progress, each
 from striate.data.prepare import quarantine_table
@@ -146,10 +146,13 @@ def decode_images(
     return DecodedImages(permute(images, preprocess.permute_pixels), np.array(kept, np.int64), reasons)
 
 
-def list_images(paths: Sequence[str | Path]) -> list[Path]:
+def list_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[tuple[str, str]]]:
     """Return the image files that `paths` name: files as they are, folders with all that they hold, sorted.
 
     In a folder, hidden files and those that are not called like images are passed over.
+
+    Returns:
+        The files; and path and reason of those whose names are no text, which no table could hold.
 
     Raises:
         DataError: a path does not exist, or there is no image at all.
@@ -165,7 +168,9 @@ def list_images(paths: Sequence[str | Path]) -> list[Path]:
             raise DataError(f"no such image or folder: {str(path)!r}.")
     if not found:
         raise DataError(f"no image in {', '.join(str(path) for path in paths) or 'an empty list'}.")
-    return list(dict.fromkeys(found))
+    names = {path: printable(str(path)) for path in found}
+    unnamed = [(name, NOT_TEXT) for path, name in names.items() if name != str(path)]
+    return [path for path, name in names.items() if name == str(path)], unnamed
 
 
 def _choose_split(source: Source, split: str | None) -> tuple[str, list[str]]:

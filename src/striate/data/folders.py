@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from striate.data.decode import MAX_BYTES, Undecodable
-from striate.data.layout import arrange, printable
+from striate.data.layout import NOT_TEXT, arrange, printable
 from striate.data.sources import Sample, Source
 from striate.errors import DataError
 
@@ -140,7 +140,5 @@ def _split_off_unnamed(
         if printable(sample.path) == sample.path:
             named.append(sample)
         else:
-            unnamed.append(
-                (printable(sample.path), sample.label, sample.split, "its name is not valid text (UTF-8)")
-            )
+            unnamed.append((printable(sample.path), sample.label, sample.split, NOT_TEXT))
     return tuple(named), tuple(unnamed)

@@ -25,6 +25,8 @@ SPLIT_NAMES = {
 }
 """What a split may be called (in lower case), and which one it is."""
 EXPECTED = "expected <class>/image or train|val|test/<class>/image"
+NOT_TEXT = "its name is not valid text (UTF-8)"
+"""Why an image is left out whose name no table could hold."""
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,8 @@ def predict(
     given = [images] if isinstance(images, str | os.PathLike) else list(images)
     if out is not None and not Path(out).absolute().parent.is_dir():
         raise UserError(f"cannot write {out}: there is no folder {Path(out).parent}.")
-    paths = list_images([Path(path) for path in given])
+    paths, problems = list_images([Path(path) for path in given])
     classifier = load(Path(model), device, engine)
-    problems: list[tuple[str, str]] = []
     predictions = classifier.predict_files(
         paths,
         on_problem=lambda path, reason: problems.append((path, reason)),
@@ -80,7 +79,7 @@ def predict(
         listener.message(f"{path}: {reason}")
     if not predictions.images:
         raise DataError(
-            f"none of the {len(paths)} images could be read; the first: {': '.join(problems[0])}."
+            f"none of the {len(problems)} images could be read; the first: {': '.join(problems[0])}."
         )
     table = predictions_table(predictions)
     if out is not None:
