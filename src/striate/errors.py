@@ -56,5 +56,5 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """
     known = sorted(known)
     guess = nearest(str(name), known)
-    question = f"did you mean {guess!r}? " if guess else ""
-    return f"unknown {kind} {str(name)!r}: {question}Known: {', '.join(known)}."
+    question = f": did you mean {guess!r}?" if guess else "."
+    return f"unknown {kind} {str(name)!r}{question} Known: {', '.join(known)}."

@@ -194,3 +194,7 @@ def test_remarks_that_were_printed_already_are_not_printed_again(capsys):
     printed = capsys.readouterr().out
     assert "! two" in printed
     assert "one" not in printed
+
+
+def test_spaces_that_do_not_break_are_shown_as_spaces():
+    assert plain("33.3\xa0%\u2003of\u202fall\x1b[0m") == r"33.3 % of all\x1b[0m"

@@ -61,7 +61,9 @@ def show_run(run: Run, remarks: Sequence[str] = ()) -> None:
     for remark in remarks[:TOP_REMARKS]:
         console.print(f"[yellow]![/yellow] {_cell(remark)}", soft_wrap=True)
     if len(remarks) > TOP_REMARKS:
-        console.print(f"  {len(remarks) - TOP_REMARKS} more remarks stand in the report", soft_wrap=True)
+        more = len(remarks) - TOP_REMARKS
+        noun = "remark stands" if more == 1 else "remarks stand"
+        console.print(f"  {more} more {noun} in the report", soft_wrap=True)
     console.print(f"report: {one_line(str(run.report))}", soft_wrap=True, markup=False)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 
 def one_line(text: str) -> str:
     """Return `text` with all that is not printed (line ends, escapes, turns of direction) written out."""
@@ -14,4 +16,8 @@ def plain(text: str) -> str:
 
 
 def _shown(letter: str) -> str:
-    return letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+    if letter.isprintable():
+        return letter
+    if unicodedata.category(letter) == "Zs":  # a space of another width, or one that does not break
+        return " "
+    return letter.encode("unicode_escape").decode("ascii")
