@@ -1,7 +1,8 @@
 """Striate: see how a convolutional image classifier works, train one, trust one.
 
-The functions of the command line under the same names: `train`, `evaluate`, `predict`, `summary`, and
-`describe_data` for the verb `data`; and `load` for a trained model. Each is imported when it is first used.
+The functions of the command line under the same names: `train`, `evaluate`, `predict`, `summary`, `verify`,
+and `describe_data` for the verb `data`; and `load` for a trained model. Each is imported when it is first
+used.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from striate.workflows.predict import predict
     from striate.workflows.summary import summary
     from striate.workflows.train import train
+    from striate.workflows.verify import verify
 
 __all__ = [
     "Classifier",
@@ -30,6 +32,7 @@ __all__ = [
     "predict",
     "summary",
     "train",
+    "verify",
 ]
 
 _HOMES = {
@@ -41,6 +44,7 @@ _HOMES = {
     "predict": "striate.workflows.predict",
     "summary": "striate.workflows.summary",
     "train": "striate.workflows.train",
+    "verify": "striate.workflows.verify",
 }
 
 

@@ -158,7 +158,7 @@ class VerifyConfig(DataConfig):
         None, description="largest relative difference in a layer (float64: 1e-10, float32: 1e-4)"
     )
     optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="update rule")
-    lr: PositiveFloat = Field(1e-3, description="learning rate")
+    lr: float = Field(1e-3, gt=0, allow_inf_nan=False, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
 
 

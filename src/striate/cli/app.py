@@ -10,7 +10,7 @@ import typer
 
 from striate.cli import display
 from striate.cli.settings import with_settings
-from striate.config import DataConfig, TrainConfig
+from striate.config import DataConfig, TrainConfig, VerifyConfig
 from striate.version import __version__
 
 if TYPE_CHECKING:
@@ -221,3 +221,32 @@ def data(
             data, out=out, class_name=class_name, augment=augment, listener=listener, **settings or {}
         )
     listener.show_data(description)
+
+
+@app.command()
+@with_settings(VerifyConfig)
+def verify(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="Name of a network, net.yaml, folder of a bundle or run, or lite0."
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Argument(metavar="DATA", help="Images; lite0 has scikit-image's sample photos of its own."),
+    ] = None,
+    quiet: Quiet = False,
+    log: Logged = Log.text,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Compute a network in NumPy and in PyTorch, and show that all numbers agree."""
+    from striate.allocator import tune
+    from striate.workflows.verify import verify as run_verification
+
+    tune()
+    with _listener(log, quiet) as listener:
+        result = run_verification(model, data, listener=listener, **settings or {})
+    listener.show_verification(result)
+    if not result.passed:
+        raise typer.Exit(1)

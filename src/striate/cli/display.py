@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from striate.training import Progress as Step
     from striate.workflows.data import DataDescription
     from striate.workflows.predict import PredictionTable
+    from striate.workflows.verification import Verification
 
 _REFRESH_SECONDS = 0.1
 
@@ -116,6 +117,12 @@ class ConsoleListener(Listener):
     def show_data(self, description: DataDescription) -> None:
         """Print what `data` found."""
         results.show_data(description)
+
+    def show_verification(self, result: Verification) -> None:
+        """Print what `verify` found."""
+        from striate.cli.verification import show_verification
+
+        show_verification(result)
 
     def _close_training(self) -> None:
         """Leave one line of a training whose display goes away."""

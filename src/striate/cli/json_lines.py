@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import sys
@@ -18,10 +19,12 @@ from striate.workflows.listener import Listener
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from striate.architectures.comparison import Measured
     from striate.runs import Run
     from striate.training import EpochRecord, Progress
     from striate.workflows.data import DataDescription
     from striate.workflows.predict import PredictionTable
+    from striate.workflows.verification import Verification
 
 STAGE_SECONDS = 1.0
 """A stage is told when it begins and ends, and no more often than this between."""
@@ -135,12 +138,34 @@ class JsonListener(Listener):
             figures=[str(figure) for figure in description.figures],
         )
 
+    def show_verification(self, result: Verification) -> None:
+        """Tell the result of `verify`: the verdict, the differences of every layer, the losses."""
+        departure = result.first_departure
+        self._write(
+            "result",
+            model=result.model,
+            images=result.images,
+            dtype=result.dtype,
+            passed=result.passed,
+            first_departure=None if departure is None else _departure(departure),
+            tolerance=result.tolerance,
+            loss_tolerance=result.loss_tolerance,
+            layers=[dataclasses.asdict(row) for row in result.rows],
+            losses=[{"numpy": ours, "torch": theirs} for ours, theirs in result.steps],
+            named=[dataclasses.asdict(named) for named in result.named],
+        )
+
     def _tell_stage(self, name: str, done: int, total: int, **values: Any) -> None:
         now = time.monotonic()
         if self.quiet or (name == self._stage and done < total and now - self._told < STAGE_SECONDS):
             return
         self._stage, self._told = name, now
         self._write("stage", name=name, done=done, total=total, **values)
+
+
+def _departure(departure: Measured) -> dict[str, Any]:
+    values = departure._asdict()
+    return values | {"difference": departure.difference._asdict(), "text": str(departure)}
 
 
 def _finite(value: Any) -> Any:

@@ -23,7 +23,7 @@ TOP_REMARKS = 3
 _UNLIMITED = 100_000
 
 
-def _result_console() -> Console:
+def result_console() -> Console:
     """Return what prints to standard output; a file or a pipe is as wide as what is printed."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_UNLIMITED)
@@ -33,18 +33,18 @@ def _table(columns: Iterable[str]) -> Table:
     """Return a table that breaks texts that are too long, and cuts none."""
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(_cell(column), overflow="fold")
+        table.add_column(cell(column), overflow="fold")
     return table
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Return a text that fills one line and holds no markup."""
     return escape(one_line(str(value)))
 
 
 def show_run(run: Run, remarks: Sequence[str] = ()) -> None:
     """Print the metrics of each split or set, what must be known to judge them, and where the report lies."""
-    console = _result_console()
+    console = result_console()
     table = Table(box=None, pad_edge=False)
     name, total = ("set", run.total()) if run.sets() else ("split", None)
     for column in (name, "images", "accuracy", "95 % interval", "macro F1", "log loss"):
@@ -59,7 +59,7 @@ def show_run(run: Run, remarks: Sequence[str] = ()) -> None:
         if "threshold" in metrics:
             console.print(_threshold_line(split, metrics["threshold"]), soft_wrap=True, markup=False)
     for remark in remarks[:TOP_REMARKS]:
-        console.print(f"[yellow]![/yellow] {_cell(remark)}", soft_wrap=True)
+        console.print(f"[yellow]![/yellow] {cell(remark)}", soft_wrap=True)
     if len(remarks) > TOP_REMARKS:
         more = len(remarks) - TOP_REMARKS
         noun = "remark stands" if more == 1 else "remarks stand"
@@ -92,7 +92,7 @@ def _threshold_line(split: str, found: Mapping[str, Any]) -> str:
 
 def show_predictions(result: PredictionTable, out: Path | None) -> None:
     """Print the predictions, or where they were written."""
-    console = _result_console()
+    console = result_console()
     if out is not None:
         console.print(f"{len(result.table)} images: {one_line(str(out))}", soft_wrap=True, markup=False)
         return
@@ -100,17 +100,17 @@ def show_predictions(result: PredictionTable, out: Path | None) -> None:
     for image, predicted, probability in result.table[["image", "predicted", "probability"]].itertuples(
         index=False
     ):
-        table.add_row(_cell(image), _cell(predicted), f"{float(probability):.1%}")
+        table.add_row(cell(image), cell(predicted), f"{float(probability):.1%}")
     console.print(table)
 
 
 def show_data(description: DataDescription) -> None:
     """Print counts and sizes, and where the figures lie."""
-    console = _result_console()
+    console = result_console()
     for frame in (description.counts, description.sizes):
         table = _table(map(str, frame.columns))
         for row in frame.itertuples(index=False):
-            table.add_row(*map(_cell, row))
+            table.add_row(*map(cell, row))
         console.print(table)
         console.print()
     for figure in description.figures:
