@@ -6,6 +6,7 @@ import difflib
 from typing import Protocol
 
 from striate.engine.algorithms import (
+    depthwise,
     fft,
     im2col,
     im2row,
@@ -48,6 +49,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "im2col": im2col,
     "im2row": im2row,
     "pointwise": pointwise,
+    "depthwise": depthwise,
     "shifted": shifted,
     "winograd": winograd.LARGE,
     "winograd-2x2": winograd.SMALL,
@@ -80,6 +82,8 @@ def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
 
 def automatic(geometry: Geometry) -> str:
     """Return the name of the algorithm that was measured to be the fastest for such shapes."""
+    if depthwise.refusal(geometry) is None and geometry.groups > 1:
+        return "depthwise"
     if pointwise.refusal(geometry) is None:
         return "pointwise"
     if winograd.LARGE.refusal(geometry) is None and min(geometry.in_channels, geometry.out_channels) >= 8:

@@ -154,21 +154,23 @@ class Winograd:
     def _weight_gradient(self, grad_output: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndarray:
         folded = Folded.of(geometry)
         A_T, G, B_T = self._matrices(folded, x.dtype)
-        lanes = blocks.lanes(geometry.batch)
+        lanes, interpolate = blocks.lanes(geometry.batch), np.kron(G, G).T
         shape = len(B_T) ** 2, folded.fold**2 * geometry.in_channels, geometry.out_channels
-        sums = np.zeros((len(lanes), *shape), x.dtype)
+        sums = np.zeros((len(lanes), len(interpolate), shape[1] * shape[2]), x.dtype)
 
         def correlate(lane: slice) -> None:
-            scratch, total = Scratch(x.dtype), sums[lanes.index(lane)]
-            for block in tiles.cut(lane, geometry.out_size, len(A_T)):
+            scratch, total = Scratch(x.dtype), np.empty(shape, x.dtype)
+            for number, block in enumerate(tiles.cut(lane, geometry.out_size, len(A_T))):
                 V = block.analyze(x, B_T, folded.before, "V", scratch, folded.fold)
                 D = block.analyze(grad_output, A_T.T, (0, 0), "D", scratch)
-                total += np.matmul(V.swapaxes(1, 2), D, out=scratch.take("dW", *shape))
+                if number == 0:
+                    np.matmul(V.swapaxes(1, 2), D, out=total)
+                else:
+                    total += np.matmul(V.swapaxes(1, 2), D, out=scratch.take("dW", *shape))
+            np.matmul(interpolate, total.reshape(shape[0], -1), out=sums[lanes.index(lane)])
 
         blocks.run(correlate, lanes)
-        with blas.one_thread():
-            taps = np.kron(G, G).T @ sums.sum(axis=0).reshape(shape[0], -1)
-        taps = taps.reshape(folded.kernel, folded.kernel, *shape[1:]).transpose(3, 2, 0, 1)
+        taps = sums.sum(axis=0).reshape(folded.kernel, folded.kernel, *shape[1:]).transpose(3, 2, 0, 1)
         return folded.unfold_kernels(taps, geometry.kernel[0])
 
     def _matrices(self, folded: Folded, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
