@@ -204,7 +204,7 @@ def _python(model: str) -> str:
 
 
 def _files(run: Run) -> dict[str, str]:
-    """The files of the run folder that are there, or are written with the report, and what they hold."""
+    """The files of the run folder that are there, and what they hold."""
     known = {
         run.config_file: "the settings",
         run.metrics_file: "every number of this page",
@@ -215,13 +215,18 @@ def _files(run: Run) -> dict[str, str]:
         run.facts_file: "what data, network and training turned out to be",
         run.environment_file: "versions and hardware",
         run.model: "the model: weights, class names, preprocessing",
-        run.figures: "the figures, as PNG",
+        run.figures: "the figures, as PNG and SVG",
         run.checkpoints: "what resuming needs",
         run.tensorboard: "events for TensorBoard",
     }
     for split in run.splits():
         known[run.predictions_table(split)] = f"predictions for the {split} images, for people"
         known[run.predictions_file(split)] = f"logits and labels of the {split} images, for programs"
+        known[run.per_class_file(split)] = f"metrics of each class, {split} images"
+        known[run.confused_pairs_file(split)] = f"classes that are taken for one another, {split} images"
+        known[run.calibration_file(split)] = f"how sure and how often right, {split} images"
+        known[run.curves_file(split)] = f"ROC and precision-recall curves, {split} images"
+        known[run.thresholds_file(split)] = f"what each threshold names rightly and wrongly, {split} images"
     return {
         f"{path.name}/" if path.is_dir() else path.name: content
         for path, content in known.items()

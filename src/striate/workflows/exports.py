@@ -19,23 +19,34 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg")
 
 
-def write_exports(run: Run, metrics: Mapping[str, Any], context: ReportContext) -> None:
-    """Write the tables and figures of each split with predictions, and those of the training.
+def write_tables(run: Run, metrics: Mapping[str, Any]) -> None:
+    """Write the tables of each split with predictions.
 
     Args:
         run: with predictions.
+        metrics: an entry of `metrics.json` for each of its splits.
+    """
+    for split in run.splits():
+        _write_tables(run, split, metrics[split])
+
+
+def write_figures(run: Run, metrics: Mapping[str, Any], context: ReportContext) -> None:
+    """Write the figures of each split with predictions, and those of the training.
+
+    Args:
+        run: with predictions, and with the tables of `write_tables`.
         metrics: an entry of `metrics.json` for each of its splits.
         context: what its report shows.
     """
     drawn = _figures_of_training(context, metrics)
     for split in run.splits():
-        table = curves.curves_table(run.predictions(split), metrics[split])
-        _write_tables(run, split, metrics[split], table)
+        table = schemas.read_table(run.curves_file(split)).astype({"x": float, "y": float})
         drawn |= {f"{name}-{split}": figure for name, figure in _figures(metrics[split], table).items()}
     _save(run, drawn)
 
 
-def _write_tables(run: Run, split: str, entry: Mapping[str, Any], curves_table: pd.DataFrame) -> None:
+def _write_tables(run: Run, split: str, entry: Mapping[str, Any]) -> None:
+    curves_table = curves.curves_table(run.predictions(split), entry)
     schemas.write_table(run.per_class_file(split), tables.per_class_table(entry))
     schemas.write_table(run.curves_file(split), curves_table)
     schemas.write_table(run.calibration_file(split), tables.calibration_table(entry))

@@ -14,8 +14,8 @@ from striate.evaluation import (
 )
 from striate.evaluation.context import shown_split
 from striate.evaluation.sets import weigh
-from striate.files import write_json, write_text
-from striate.workflows.exports import write_exports
+from striate.files import make_folder, write_json, write_text
+from striate.workflows.exports import write_figures, write_tables
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
@@ -62,8 +62,10 @@ def write_results(run: Run, listener: Listener | None = None, threshold: Thresho
     listener.stage("writing the report", 0, 1)
     metrics = _metrics(run, threshold)
     write_json(run.metrics_file, metrics)
-    context = _context(run)
-    write_exports(run, metrics, context)
+    write_tables(run, metrics)
+    make_folder(run.figures)
+    context = _context(run)  # of all that lies there by now
+    write_figures(run, metrics, context)
     write_text(run.report, render_report(context))
     listener.stage("writing the report", 1, 1)
     listener.remarks(context.remarks)
