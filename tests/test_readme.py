@@ -72,7 +72,7 @@ def commands_of_the_table() -> list[list[str]]:
 @pytest.mark.slow
 def test_commands_of_the_readme_run_in_the_order_in_which_they_stand(scratch, capsys):
     commands = documents.commands("README.md") + commands_of_the_table()
-    assert len(commands) == 10
+    assert len(commands) == 11
     for arguments in commands:
         if "--resume" in arguments:
             cut_short(arguments[-1])
@@ -83,7 +83,9 @@ def test_commands_of_the_readme_run_in_the_order_in_which_they_stand(scratch, ca
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/bundle.md", "docs/networks.md", "docs/training.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/bundle.md", "docs/networks.md", "docs/training.md", "docs/verify.md"]
+)
 def test_python_of_the_pages_runs(page, scratch, capsys):
     if page == "docs/bundle.md":
         striate.train("photos", epochs=1, out="runs/leaves-mynet")
@@ -118,6 +120,8 @@ def test_every_code_block_is_run_by_a_test_here_or_in_the_tests_of_its_subject()
         ("networks.md", "yaml"),
         ("networks.md", "python"),
         ("training.md", "python"),
+        ("verify.md", "sh"),
+        ("verify.md", "python"),
     }
 
 
