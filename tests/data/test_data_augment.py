@@ -301,6 +301,15 @@ def test_photo_reaches_the_end_of_each_range(column, expected):
 # writing
 
 
+def test_writing_adds_no_strokes_from_beyond_the_border():
+    images = torch.zeros(200, 1, 28, 28)
+    images[:, :, 25] = 1  # its reflection would lie at row 30
+    shifted_up = np.full((200, 5), 0.5)
+    shifted_up[:, 4] = 0
+    shifted_up[:, 1] = 0
+    assert not writing.change_hand(images, shifted_up)[:, :, 27].any()
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_writing_changes_nothing_at_the_middle_of_its_ranges(channels):
     images = some_images(6, channels)

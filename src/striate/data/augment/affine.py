@@ -63,7 +63,7 @@ def warp(
     matrices: np.ndarray,
     *,
     mode: Literal["bilinear", "nearest"],
-    outside: Literal["zeros", "reflection"],
+    outside: Literal["zeros", "reflection", "border"],
 ) -> torch.Tensor:
     """Resample each image through its matrix.
 
@@ -71,7 +71,8 @@ def warp(
         images: floating point (B, C, H, W).
         matrices: float64 (B, 2, 3) of `inverse_matrices`.
         mode: interpolation.
-        outside: what lies beyond the image: zeros, or its reflection at the outer edge of the border pixels.
+        outside: what lies beyond the image: zeros, its reflection at the outer edge of the border pixels, or
+            the border pixels again.
 
     Returns:
         (B, C, H, W), the dtype of `images`.

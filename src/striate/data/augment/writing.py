@@ -17,7 +17,8 @@ COLUMNS = 5  # angle, scale, shear, shift to the right, shift down
 def change_hand(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
     """Rotate, scale, shear and shift each image a little, in one bilinear resampling; never mirror it.
 
-    What comes into view from beyond the border is the image's reflection, as with `photo`.
+    What comes into view from beyond the border has the colour of the pixel at the border, as paper goes on;
+    its reflection would add strokes that nobody wrote.
 
     Args:
         images: (B, C, H, W), uint8 or float in [0, 1].
@@ -36,5 +37,5 @@ def change_hand(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
         translate_y=SHIFT * height * either_side[:, 4],
     )
     work = images.to(torch.float32).div_(255) if images.dtype == torch.uint8 else images
-    work = affine.warp(work, matrices, mode="bilinear", outside="reflection")
+    work = affine.warp(work, matrices, mode="bilinear", outside="border")
     return work.mul_(255).round_().to(torch.uint8) if images.dtype == torch.uint8 else work
