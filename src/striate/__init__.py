@@ -1,8 +1,8 @@
 """Striate: see how a convolutional image classifier works, train one, trust one.
 
 The functions of the command line under the same names: `train`, `evaluate`, `predict`, `summary`, `verify`,
-and `describe_data` for the verb `data`; and `load` for a trained model. Each is imported when it is first
-used.
+`describe_data` for the verb `data` and `bench_conv` for `bench conv`; and `load` for a trained model. Each is
+imported when it is first used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from striate.version import __version__
 if TYPE_CHECKING:
     from striate.inference import Classifier, load
     from striate.runs import Run
+    from striate.workflows.bench_conv import bench_conv
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
     from striate.workflows.predict import predict
@@ -26,6 +27,7 @@ __all__ = [
     "Classifier",
     "Run",
     "__version__",
+    "bench_conv",
     "describe_data",
     "evaluate",
     "load",
@@ -38,6 +40,7 @@ __all__ = [
 _HOMES = {
     "Classifier": "striate.inference",
     "Run": "striate.runs",
+    "bench_conv": "striate.workflows.bench_conv",
     "describe_data": "striate.workflows.data",
     "evaluate": "striate.workflows.evaluate",
     "load": "striate.inference",

@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from striate.cli import display
+from striate.cli import bench
+from striate.cli.options import Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
 from striate.config import DataConfig, TrainConfig, VerifyConfig
 from striate.version import __version__
-
-if TYPE_CHECKING:
-    from striate.cli.json_lines import JsonListener
-
-
-class Log(StrEnum):
-    """How a command tells what it does."""
-
-    text = "text"
-    json = "json"
-
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,21 +21,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`--debug` with any command shows the traceback of an error.",
 )
+app.add_typer(bench.app, name="bench")
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")]
-Out = Annotated[Path | None, typer.Option(help="Folder to write.", metavar="DIR", show_default=False)]
 UsedEngine = Annotated[str, typer.Option("--engine", help="torch, numpy (the glass box) or cupy.")]
-Logged = Annotated[Log, typer.Option("--log", help="text for people; json: one JSON object a line.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result and warnings.")]
-
-
-def _listener(log: Log, quiet: bool) -> display.ConsoleListener | JsonListener:
-    """Return what hears a workflow, and shows its result."""
-    if log is Log.json:
-        from striate.cli.json_lines import JsonListener
-
-        return JsonListener(quiet)
-    return display.console_listener(quiet)
 
 
 def _show_version(wanted: bool) -> None:
@@ -87,7 +65,7 @@ def train(
     from striate.workflows.train import train as run_training
 
     tune()
-    with _listener(log, quiet) as listener:
+    with listener_for(log, quiet) as listener:
         run = run_training(data, out=out, config=config, resume=resume, listener=listener, **settings or {})
     listener.show_run(run)
     if run.facts()["training"]["stopped"] == "interrupted":
@@ -136,7 +114,7 @@ def evaluate(
     from striate.workflows.sets import parse_sets
 
     tune()
-    with _listener(log, quiet) as listener:
+    with listener_for(log, quiet) as listener:
         run = run_evaluation(
             model,
             data,
@@ -171,7 +149,7 @@ def predict(
     from striate.workflows.predict import predict as run_prediction
 
     tune()
-    with _listener(log, quiet) as listener:
+    with listener_for(log, quiet) as listener:
         result = run_prediction(
             model, images, out=out, batch_size=batch_size, device=device, engine=engine, listener=listener
         )
@@ -216,7 +194,7 @@ def data(
     """Show what a data set holds: counts, sizes, samples, augmentation."""
     from striate.workflows.data import describe_data
 
-    with _listener(log, quiet) as listener:
+    with listener_for(log, quiet) as listener:
         description = describe_data(
             data, out=out, class_name=class_name, augment=augment, listener=listener, **settings or {}
         )
@@ -245,7 +223,7 @@ def verify(
     from striate.workflows.verify import verify as run_verification
 
     tune()
-    with _listener(log, quiet) as listener:
+    with listener_for(log, quiet) as listener:
         result = run_verification(model, data, listener=listener, **settings or {})
     listener.show_verification(result)
     if not result.passed:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from striate.runs import Run
     from striate.training import EpochRecord
     from striate.training import Progress as Step
+    from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.data import DataDescription
     from striate.workflows.predict import PredictionTable
     from striate.workflows.verification import Verification
@@ -123,6 +124,12 @@ class ConsoleListener(Listener):
         from striate.cli.verification import show_verification
 
         show_verification(result)
+
+    def show_race(self, race: ConvolutionRace) -> None:
+        """Print what `bench conv` measured."""
+        from striate.cli.race import show_race
+
+        show_race(race)
 
     def _close_training(self) -> None:
         """Leave one line of a training whose display goes away."""

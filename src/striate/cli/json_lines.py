@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from striate.architectures.comparison import Measured
     from striate.runs import Run
     from striate.training import EpochRecord, Progress
+    from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.data import DataDescription
     from striate.workflows.predict import PredictionTable
     from striate.workflows.verification import Verification
@@ -153,6 +154,19 @@ class JsonListener(Listener):
             layers=[dataclasses.asdict(row) for row in result.rows],
             losses=[{"numpy": ours, "torch": theirs} for ours, theirs in result.steps],
             named=[dataclasses.asdict(named) for named in result.named],
+        )
+
+    def show_race(self, race: ConvolutionRace) -> None:
+        """Tell the result of `bench conv`: a row for each contender, and on what terms."""
+        self._write(
+            "result",
+            convolution=race.convolution,
+            conditions=race.conditions,
+            reference=race.reference,
+            multiply_adds=race.multiply_adds,
+            contenders=json.loads(race.table.to_json(orient="records", double_precision=15)),
+            refused=race.refused,
+            figures=[str(figure) for figure in race.figures],
         )
 
     def _tell_stage(self, name: str, done: int, total: int, **values: Any) -> None:

@@ -10,6 +10,7 @@ from striate.evaluation.figures.confusion import CELL_TEXT_CLASSES, confusion_ma
 from striate.evaluation.figures.costs import threshold_costs
 from striate.evaluation.figures.curves import learning_curves
 from striate.evaluation.figures.images import augmentation_preview, image_grid, image_sizes, sample_grid
+from striate.evaluation.figures.race import convolution_race
 from striate.evaluation.figures.ranking import precision_recall_curves, roc_curves
 from striate.evaluation.figures.style import png, save, svg
 
@@ -18,6 +19,7 @@ __all__ = [
     "augmentation_preview",
     "class_balance",
     "confusion_matrix",
+    "convolution_race",
     "image_grid",
     "image_sizes",
     "learning_curves",
