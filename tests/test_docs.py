@@ -24,6 +24,7 @@ from striate.data.augment import PRESETS
 from striate.data.augment.trivial import MAGNITUDES
 from striate.data.decode import EXTENSIONS
 from striate.data.layout import SPLIT_NAMES
+from striate.engine.algorithms import ALGORITHMS
 from striate.errors import SpecError
 from striate.evaluation import compute_metrics
 from striate.training.loss_choice import FITTING
@@ -34,6 +35,7 @@ DATA = "docs/data.md"
 TRAINING = "docs/training.md"
 RUNS = "docs/runs.md"
 METRICS = "docs/metrics.md"
+CONVOLUTION = "docs/convolution.md"
 
 
 def as_yaml(value: object) -> str:
@@ -243,3 +245,14 @@ def _metrics(classes: int) -> dict:
     logits = np.random.default_rng(0).normal(size=(len(labels), classes)).astype(np.float32)
     images = tuple(map(str, range(len(labels))))
     return compute_metrics(schemas.Predictions(images, labels, logits, tuple(map(str, range(classes)))))
+
+
+# The algorithms of convolution
+
+
+def test_every_algorithm_is_listed_with_its_tolerances():
+    rows = documents.tables(documents.read(CONVOLUTION))[0]
+    assert [quoted(row[0])[0] for row in rows] == list(ALGORITHMS)
+    for row in rows:
+        tolerance = ALGORITHMS[quoted(row[0])[0]].TOLERANCE
+        assert row[-2:] == [str(tolerance[dtype] or "-") for dtype in ("float32", "float64")], row[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
@@ -49,7 +50,7 @@ def _draw_times(axes: Axes, rows: pd.DataFrame) -> None:
     for label, name in zip(axes.get_yticklabels(), rows["algorithm"], strict=True):
         label.set_color(style.QUIET if name.startswith("torch") else style.INK)
     axes.set_ylim(max(1, len(rows)) - 0.5, -0.5)
-    _make_logarithmic(axes)
+    _make_logarithmic(axes, 0.15)
     if len(rows):
         axes.legend(loc="lower left")
 
@@ -58,26 +59,31 @@ def _draw_values(axes: Axes, values: pd.Series, colour: str, form: str) -> None:
     known = values[values > 0]
     axes.plot(known, known.index, "D", color=colour, markersize=5)
     _write_beside(axes, known, [form.format(value) for value in known])
-    _make_logarithmic(axes)
+    _make_logarithmic(axes, 0.5)
     axes.tick_params(axis="y", left=False)
 
 
 def _write_beside(axes: Axes, positions: pd.Series, texts: list[str]) -> None:
     for (row, position), text in zip(positions.items(), texts, strict=True):
-        place = (7, 0)
         axes.annotate(
-            text, (position, row), xytext=place, textcoords="offset points", va="center", fontsize=7.5
+            text,
+            (position, row),
+            xytext=(7, -0.5),
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
         )
 
 
-def _make_logarithmic(axes: Axes) -> None:
-    """A logarithmic axis with a little room for the texts, and plain numbers at its ticks."""
-    if not any(len(line.get_xdata()) for line in axes.lines):
+def _make_logarithmic(axes: Axes, room: float) -> None:
+    """A logarithmic axis, longer by a share of `room` for the texts, with plain numbers at its ticks."""
+    if not any(np.size(line.get_xdata()) for line in axes.lines):
         axes.set_xticks([])
         return
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** 0.22)
+    axes.set_xlim(low / (high / low) ** 0.03, high * (high / low) ** room)
     axes.xaxis.set_major_locator(LogLocator(subs=(1,) if high / low > 30 else (1, 2, 5), numticks=6))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0e}" if value < 1e-3 else f"{value:,.4g}")
     axes.xaxis.set_minor_locator(NullLocator())
