@@ -147,8 +147,9 @@ class _Measure:
         above = self.outputs({name: self.inputs[name] + h * direction})
         below = self.outputs({name: self.inputs[name] - h * direction})
         rise, fall = (above - self.middle) / h, (self.middle - below) / h
-        sizes = np.abs(self.weights * self.middle)[above != below]
-        noise = _NOISE * np.finfo(np.float64).eps * float(np.sum(sizes)) / h
+        sizes = np.abs(self.weights * self.middle)
+        moved = float(np.sum(sizes[above != below])) / h
+        noise = _NOISE * np.finfo(np.float64).eps * (moved + float(np.sum(sizes)))  # of both gradients
         gap = float(np.sum(np.abs(self.weights * (rise - fall))))
         return float(np.sum(self.weights * fall)), float(np.sum(self.weights * rise)), gap, noise
 

@@ -1,77 +1,151 @@
-"""Batch normalisation's sums and products on NumPy arrays, a few images at a time and on all threads.
+"""Batch normalisation's sums and products on NumPy arrays, a piece at a time and on all threads.
 
-The formulas are those of `normalization`. Sums over an image are taken in its own precision, sums over images
-in float64, and always in the same order, so that results repeat to the bit.
+The formulas are those of `normalization`. x is seen as rows of its memory, long enough that NumPy's loops
+run at full speed, and what belongs to the channels is spread along a row. Sums within a piece are taken in
+x's own precision, sums over pieces in float64, and always in the same order, so that results repeat to the
+bit.
 """
 
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from striate.engine.parallel import pieces, run
+from striate.engine import parallel
+from striate.engine.layout import arrange, is_channels_last, pixels_of
+from striate.engine.parallel import run
 
 if TYPE_CHECKING:
     from striate.engine.functional.normalization import Statistics
+
+LONG = 64
+"""Positions of a channel that are neighbours in memory, from which on each channel is a row by itself."""
+
+ROW = 2048
+"""Numbers of a row that holds all channels of some pixels, at most (or one pixel)."""
+
+
+class Rows(NamedTuple):
+    """How an array (N, C, ...) is seen as (rows, A, B), a view of its memory.
+
+    Attributes:
+        shape: (rows, A, B). A is C and B the positions of an image; or A is 1, and B numbers hold all
+            channels.
+        channels: C.
+        last: whether neighbours in memory belong to different channels.
+    """
+
+    shape: tuple[int, int, int]
+    channels: int
+    last: bool
+
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """Return x (N, C, ...) as (rows, A, B)."""
+        return (pixels_of(x) if is_channels_last(x) else x).reshape(self.shape)
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Return values (C,) as (A, B) or (A, 1), to stand beside every row."""
+        if self.shape[1] == self.channels:
+            return values[:, None]
+        times = self.shape[2] // self.channels
+        return (np.tile(values, times) if self.last else np.repeat(values, times))[None]
+
+    def sums(self, block: np.ndarray, other: np.ndarray | None = None) -> np.ndarray:
+        """Sum block (rows, A, B), or its products with `other`, over each channel: (C,), float64."""
+        if self.shape[1] == self.channels:
+            by_image = block.sum(axis=2) if other is None else np.einsum("rab,rab->ra", block, other)
+            return by_image.sum(axis=0, dtype=np.float64)
+        row = block.sum(axis=0)[0] if other is None else np.einsum("rab,rab->ab", block, other)[0]
+        if self.last:
+            return row.reshape(-1, self.channels).sum(axis=0, dtype=np.float64)
+        return row.reshape(self.channels, -1).sum(axis=1, dtype=np.float64)
+
+    def pieces(self, itemsize: int) -> list[slice]:
+        """Cut the rows into pieces that fit a core's cache, just: there is much to do beside each piece."""
+        return parallel.pieces(
+            self.shape[0], self.shape[1] * self.shape[2] * itemsize, 4 * parallel.PIECE_BYTES
+        )
+
+    def count(self, part: slice) -> int:
+        """Return how many values of each channel lie in some rows."""
+        return (part.stop - part.start) * self.shape[1] * self.shape[2] // self.channels
+
+
+def rows_of(x: np.ndarray) -> Rows:
+    """Return how x (N, C) or (N, C, ...), in a layout of `arrange`, is best seen."""
+    batch, channels, positions = len(x), x.shape[1], prod(x.shape[2:])
+    if is_channels_last(x) or x.ndim == 2:
+        pixels = batch * positions
+        at_most = max(1, min(pixels, ROW // max(1, channels)))
+        together = next(count for count in range(at_most, 0, -1) if pixels % count == 0)
+        return Rows((pixels // together, 1, together * channels), channels, last=True)
+    if positions >= LONG:
+        return Rows((batch, channels, positions), channels, last=False)
+    return Rows((batch, 1, channels * positions), channels, last=False)
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of each channel of x (N, C, ...), both (C,), in one pass over memory.
 
-    Each image gives a mean m_i and a sum of squared deviations s_i per channel. With the mean m of all, the
-    whole sum is sum(s_i) + n sum((m_i - m)^2): exact, and safe where the mean is far larger than the
-    deviation (Chan, Golub & LeVeque 1983, eq. 2.1).
+    Each piece gives, per channel, a mean m_i of n_i values and a sum of squared deviations s_i. With the mean
+    m of all, the whole sum is sum(s_i) + sum(n_i (m_i - m)^2): exact, and safe where the mean is far larger
+    than the deviation (Chan, Golub & LeVeque 1983, eq. 2.1).
     """
-    images, positions = _as_images(x)
-    means = np.empty(images.shape[:2], np.float64)
-    squares = np.empty(images.shape[:2], np.float64)
+    (x,) = arrange(x)
+    rows = rows_of(x)
+    numbers, parts = rows.of(x), rows.pieces(x.itemsize)
+    counts = np.array([[rows.count(part)] for part in parts])
+    means, squares = (np.empty((len(parts), rows.channels)) for _ in range(2))
 
     def work(part: slice) -> None:
-        block = images[part]
-        mean = block.mean(axis=2)
-        deviation = block - mean[:, :, None]
-        means[part] = mean
-        squares[part] = np.einsum("ncs,ncs->nc", deviation, deviation)
-        means[part] += deviation.mean(axis=2)  # what rounding took from the mean
+        place, block, count = parts.index(part), numbers[part], rows.count(part)
+        mean = (rows.sums(block) / count).astype(x.dtype)
+        deviation = block - rows.spread(mean)
+        means[place] = mean + rows.sums(deviation) / count  # what rounding took from the mean
+        squares[place] = rows.sums(deviation, deviation)
 
-    run(work, pieces(len(images), images[:1].nbytes))
-    mean = means.mean(axis=0)
-    total = squares.sum(axis=0) + positions * ((means - mean) ** 2).sum(axis=0)
-    return mean.astype(x.dtype), (total / (len(images) * positions)).astype(x.dtype)
+    run(work, parts)
+    n = counts.sum()
+    mean = (counts * means).sum(axis=0) / n
+    total = (squares + counts * (means - mean) ** 2).sum(axis=0)
+    return mean.astype(x.dtype), (total / n).astype(x.dtype)
 
 
 def normalize(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """Return (x - mean) * scale + bias, each (C,), in the shape of x."""
-    images, _ = _as_images(x)
-    y = np.empty_like(images)
-    centre, factor = mean[:, None], scale[:, None]
-    shift = None if bias is None else bias[:, None]
+    """Return (x - mean) * scale + bias, each (C,), in the shape and layout of x."""
+    (x,) = arrange(x)
+    y, rows = np.empty_like(x), rows_of(x)
+    numbers, results = rows.of(x), rows.of(y)
+    centre, factor = rows.spread(mean), rows.spread(scale)
+    shift = None if bias is None else rows.spread(bias)
 
     def work(part: slice) -> None:
-        np.subtract(images[part], centre, out=y[part])
-        y[part] *= factor
+        out = results[part]
+        np.subtract(numbers[part], centre, out=out)
+        out *= factor
         if shift is not None:
-            y[part] += shift
+            out += shift
 
-    run(work, pieces(len(images), images[:1].nbytes))
-    return _as_before(y, x)
+    run(work, rows.pieces(x.itemsize))
+    return y
 
 
 def gradient_sums(grad: np.ndarray, x: np.ndarray, saved: Statistics) -> tuple[np.ndarray, np.ndarray]:
     """Return sum(grad) and sum(grad * z) over each channel, both (C,), z being the normalised x."""
-    images, _ = _as_images(x)
-    grads, _ = _as_images(grad)
-    sums = np.empty(images.shape[:2], np.float64)
-    products = np.empty(images.shape[:2], np.float64)
-    mean = saved.mean[:, None]
+    grad, x = arrange(grad, x)
+    rows = rows_of(x)
+    numbers, grads, parts = rows.of(x), rows.of(grad), rows.pieces(x.itemsize)
+    sums, products = (np.empty((len(parts), rows.channels)) for _ in range(2))
+    centre = rows.spread(saved.mean)
 
     def work(part: slice) -> None:
-        sums[part] = grads[part].sum(axis=2)
-        products[part] = np.einsum("ncs,ncs->nc", grads[part], images[part] - mean)
+        place = parts.index(part)
+        sums[place] = rows.sums(grads[part])
+        products[place] = rows.sums(numbers[part] - centre, grads[part])
 
-    run(work, pieces(len(images), images[:1].nbytes))
+    run(work, parts)
     weighted = products.sum(axis=0) * saved.inverse_deviation
     return sums.sum(axis=0).astype(x.dtype), weighted.astype(x.dtype)
 
@@ -84,38 +158,22 @@ def gradient_of_x(
     grad_bias: np.ndarray,
     grad_weight: np.ndarray,
 ) -> np.ndarray:
-    """Return scale * (grad - grad_bias / n - z * grad_weight / n) in the shape of x."""
-    images, positions = _as_images(x)
-    grads, _ = _as_images(grad)
-    n = max(1, len(images) * positions)
-    grad_x = np.empty_like(images)
-    mean, factor = saved.mean[:, None], scale[:, None]
-    slope = (saved.inverse_deviation * grad_weight / n)[:, None]
-    constant = (grad_bias / n)[:, None]
+    """Return scale * (grad - grad_bias / n - z * grad_weight / n) in the shape and layout of x."""
+    grad, x = arrange(grad, x)
+    grad_x, rows = np.empty_like(x), rows_of(x)
+    numbers, grads, results = rows.of(x), rows.of(grad), rows.of(grad_x)
+    n = max(1, x.size // rows.channels)
+    mean, factor = rows.spread(saved.mean), rows.spread(scale)
+    slope = rows.spread(saved.inverse_deviation * grad_weight / n)
+    constant = rows.spread(grad_bias / n)
 
     def work(part: slice) -> None:
-        out = grad_x[part]
-        np.subtract(mean, images[part], out=out)
+        out = results[part]
+        np.subtract(mean, numbers[part], out=out)
         out *= slope
         out += grads[part]
         out -= constant
         out *= factor
 
-    run(work, pieces(len(images), images[:1].nbytes))
-    return _as_before(grad_x, x)
-
-
-def _as_images(x: np.ndarray) -> tuple[np.ndarray, int]:
-    """Return x (N, C, ...) as (images, C, positions), C-contiguous, and the positions.
-
-    A matrix (N, C) becomes one image with N positions, so that sums run along rows.
-    """
-    if x.ndim == 2:
-        return np.ascontiguousarray(x.T)[None], len(x)
-    positions = prod(x.shape[2:])
-    return np.ascontiguousarray(x).reshape(len(x), x.shape[1], positions), positions
-
-
-def _as_before(images: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return `images` in the shape that x had before `_as_images`."""
-    return np.ascontiguousarray(images[0].T) if x.ndim == 2 else images.reshape(x.shape)
+    run(work, rows.pieces(x.itemsize))
+    return grad_x
