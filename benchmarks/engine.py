@@ -83,6 +83,9 @@ DEPTHWISE = {
 
 REFERENCE_A = Shape(256, 3, 32, 64)
 
+Variants = Mapping[str, tuple[Shape, ...]]
+"""Shapes by the name of what they have in common."""
+
 Step = Callable[[], None]
 """One forward and backward."""
 
@@ -93,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("what", choices=list(MEASUREMENTS))
     parser.add_argument("--mode", choices=["best", "installed"], help="one of the two only")
-    parser.add_argument("--only", default="", help="of `conv`: variants whose name contains this")
+    parser.add_argument("--only", default="", help="variants whose name contains this")
     parser.add_argument("--rounds", type=int, default=9, help="turns of each library")
     parser.add_argument(
         "--shape", default="", help="of `memory`: be the process; engine or torch, then numbers"
@@ -122,14 +125,17 @@ def _run(words: list[str], mode: str) -> str:
 def conv(arguments: argparse.Namespace) -> None:
     """Print a table for each variant, and the geometric mean of all ratios."""
     _begin(arguments.mode)
-    chosen = {name: shapes for name, shapes in VARIANTS.items() if arguments.only in name}
-    _print_table(chosen, arguments)
+    _print_table(_chosen(VARIANTS, arguments), arguments)
 
 
 def depthwise(arguments: argparse.Namespace) -> None:
     """Print a table of depth-wise convolutions."""
     _begin(arguments.mode)
     _print_table(DEPTHWISE, arguments)
+
+
+def _chosen(variants: Variants, arguments: argparse.Namespace) -> Variants:
+    return {name: shapes for name, shapes in variants.items() if arguments.only in name}
 
 
 def _begin(mode: str) -> None:
@@ -147,7 +153,7 @@ def _begin(mode: str) -> None:
     )
 
 
-def _print_table(variants: Mapping[str, tuple[Shape, ...]], arguments: argparse.Namespace) -> None:
+def _print_table(variants: Variants, arguments: argparse.Namespace) -> None:
     ratios = []
     head = "| convolution | batch, in, size, out | torch ms | layout | engine ms | range | algorithm |"
     print(f"{head} GFLOP/s | ratio |\n|---|---|---|---|---|---|---|---|---|")
@@ -253,7 +259,7 @@ def memory(arguments: argparse.Namespace) -> None:
         return
     print(f"\nmode {arguments.mode}; MB of a process; in brackets, above what stood before the convolution")
     print("| convolution | batch, in, size, out | torch | engine | ratio |\n|---|---|---|---|---|")
-    for name, shapes in {**VARIANTS, **DEPTHWISE}.items():
+    for name, shapes in _chosen({**VARIANTS, **DEPTHWISE}, arguments).items():
         for shape in shapes:
             peaks = {}
             for library in ("torch", "engine"):
@@ -320,7 +326,7 @@ def threads(arguments: argparse.Namespace) -> None:
 
     _begin(arguments.mode)
     print("| convolution | batch, in, size, out | one thread ms | two ms | speed-up |\n|---|---|---|---|---|")
-    for name, shapes in {**VARIANTS, **DEPTHWISE}.items():
+    for name, shapes in _chosen({**VARIANTS, **DEPTHWISE}, arguments).items():
         for shape in shapes:
             step = engine_step(shape)
             steps = {str(count): _with_threads(step, count) for count in (1, 2)}

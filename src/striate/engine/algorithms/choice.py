@@ -6,6 +6,7 @@ import difflib
 from typing import Protocol
 
 from striate.engine.algorithms import (
+    blocks,
     depthwise,
     fft,
     im2col,
@@ -58,6 +59,13 @@ ALGORITHMS: dict[str, Algorithm] = {
 """Every algorithm by its name."""
 
 
+MANY_CHANNELS = 16
+"""Input channels from which on im2col is not the fastest."""
+
+ENOUGH_TILES = 64
+"""Of one lane, for Winograd's algorithm to pay where it halves the multiplications."""
+
+
 def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
     """Return the algorithm called `name`; `"auto"` decides by shape and array library, never by a timed race.
 
@@ -81,11 +89,23 @@ def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
 
 
 def automatic(geometry: Geometry) -> str:
-    """Return the name of the algorithm that was measured to be the fastest for such shapes."""
-    if depthwise.refusal(geometry) is None and geometry.groups > 1:
-        return "depthwise"
+    """Return the name of the algorithm that was measured to be the fastest for such shapes.
+
+    With few channels the copies of im2col cost little and Winograd's transforms much; with many, rows of
+    whole pixels are copied faster than columns.
+    """
+    if geometry.groups > 1:
+        return "depthwise" if depthwise.refusal(geometry) is None else "im2col"
     if pointwise.refusal(geometry) is None:
         return "pointwise"
-    if winograd.LARGE.refusal(geometry) is None and min(geometry.in_channels, geometry.out_channels) >= 8:
-        return "winograd"
-    return "im2col"
+    if geometry.in_channels < MANY_CHANNELS:
+        return "im2col"
+    return "winograd" if _winograd_pays(geometry) else "im2row"
+
+
+def _winograd_pays(geometry: Geometry) -> bool:
+    """Tell whether there are so many tiles that what they save outweighs transforming all kernels."""
+    if winograd.LARGE.refusal(geometry) is not None:
+        return False
+    tiles, saving = winograd.LARGE.tiles(geometry), winograd.LARGE.saving(geometry)
+    return tiles * (saving - 1) >= ENOUGH_TILES * len(blocks.lanes(geometry.batch))

@@ -20,7 +20,7 @@ from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.algorithms.im2col import TOLERANCE as TOLERANCE
 
-ROWS_BYTES = 1 << 19
+ROWS_BYTES = 1 << 21
 """Size of the rows made at a time."""
 
 

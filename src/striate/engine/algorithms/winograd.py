@@ -96,6 +96,18 @@ class Winograd:
             return f"the padding must be less than the kernel's size {geometry.kernel[0]}"
         return None
 
+    def tiles(self, geometry: Geometry) -> int:
+        """Return how many tiles the output has."""
+        step = self._outputs(Folded.of(geometry))
+        return geometry.batch * -(-geometry.out_size[0] // step) * -(-geometry.out_size[1] // step)
+
+    def saving(self, geometry: Geometry) -> float:
+        """Return how many times fewer multiplications there are than in the definition, edges apart."""
+        folded = Folded.of(geometry)
+        step = self._outputs(folded)
+        places = (step + folded.kernel - 1) ** 2 * folded.fold**2
+        return geometry.kernel[0] ** 2 * step**2 / places
+
     def forward(
         self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry
     ) -> np.ndarray:
@@ -174,9 +186,12 @@ class Winograd:
         return folded.unfold_kernels(taps, geometry.kernel[0])
 
     def _matrices(self, folded: Folded, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        outputs = min(self.outputs, self.tile - folded.kernel + 1)
-        A_T, G, B_T = transforms(outputs, folded.kernel)
+        A_T, G, B_T = transforms(self._outputs(folded), folded.kernel)
         return A_T.astype(dtype), G.astype(dtype), B_T.astype(dtype)
+
+    def _outputs(self, folded: Folded) -> int:
+        """Outputs of a tile's side."""
+        return min(self.outputs, self.tile - folded.kernel + 1)
 
 
 SMALL = Winograd(2, 4, {"float32": 2e-5, "float64": 1e-13})
