@@ -206,7 +206,8 @@ def test_auto_never_measures_time(monkeypatch):
     ("shape", "reasons"),
     [
         (Shape((8, 64, 32, 32), 64, (3, 3)), {"loops": "too long"}),
-        (Shape((2, 4, 8, 8), 4, (3, 3), groups=2), {"im2row": "groups", "winograd": "groups"}),
+        (Shape((2, 4, 8, 8), 4, (3, 3), groups=2), {"im2row": "groups", "depthwise": "as many groups"}),
+        (Shape((2, 4, 8, 8), 4, (3, 3), groups=4), {"winograd": "groups", "pointwise": "1x1"}),
         (Shape((2, 4, 8, 8), 4, (3, 3), dilation=(2, 2)), {"winograd": "dilation"}),
         (Shape((2, 4, 9, 9), 4, (2, 3)), {"winograd": "square", "winograd-2x2": "square"}),
         (Shape((2, 4, 9, 9), 4, (3, 3), padding=(3, 3)), {"winograd": "padding"}),
