@@ -156,7 +156,7 @@ def test_report_says_what_was_trained_on_what_and_how(context) -> None:
     for text in (
         "leaves: 1,500 images of 3 classes",
         "mynet, 56,394 parameters, 2.79 million multiply-adds an image, input 1 x 28 x 28",
-        "5 epochs; epoch 3 was kept (the best on validation), took 1 min 23 s, on cpu",
+        "5 epochs; epoch 3 was kept (the best on validation), took 1 min 23 s, on the processor",
         "class 'rust' is missing from val",
         "2 images could not be used",
         "used for choosing the epoch",
@@ -306,6 +306,12 @@ def test_weighty_remarks_come_first_and_the_others_below(context) -> None:
     html = render_report(replace(context, messages=messages))
     assert "3 further remarks" in Page(html).words
     assert html.index("message number 0") < html.index("How good it is") < html.index("message number 4")
+
+
+@pytest.mark.parametrize("config", [{"augment": "photo"}, {"augment": "none", "mixup": 0.2}])
+def test_curves_speak_of_augmented_images_where_there_are_any(context, config) -> None:
+    assert "on augmented images" in render_report(replace(context, config=config))
+    assert "on augmented images" not in render_report(replace(context, config={"augment": "none"}))
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,14 @@ def test_the_report_shows_the_images_of_the_test_split(run):
     assert {row[0] for row in shown["images"]} <= set(run.predictions("test").images)
 
 
+def test_the_first_report_shows_the_curves_and_names_every_file(run):
+    page = run.report.read_text(encoding="utf-8")
+    assert 'id="ranking"' in page
+    written = {f"{path.name}/" if path.is_dir() else path.name for path in run.folder.iterdir()}
+    listed = set(re.findall(r"<dt><code>(.*?)</code></dt>", page))
+    assert listed == written - {"report.html"}
+
+
 def test_images_that_were_deleted_leave_a_placeholder_and_a_remark(run, tmp_path):
     gone = [image for image in run.predictions("test").images if image.startswith("dark")]
     for image in gone:

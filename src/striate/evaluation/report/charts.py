@@ -152,12 +152,12 @@ def _kept(frame: _Frame, chosen: int | None) -> Iterable[str]:
 
 
 def _line_names(frame: _Frame, ends: Sequence[tuple[float, str]]) -> Iterable[str]:
-    """Each line's name beside its end; names that would touch are moved apart."""
+    """Each line's name beside its end; names that would touch are moved apart, none below the axis."""
     names = {"train": "training", "val": "validation"}
-    last = -math.inf
-    for y, split in sorted(ends):
-        last = max(y, last + _LINE_GAP)
-        yield svg.text(names[split], frame.x.end + 6, last + 4, f"name {split}")
+    below = frame.y.start + _LINE_GAP - 4
+    for y, split in sorted(ends, reverse=True):
+        below = min(y, below - _LINE_GAP)
+        yield svg.text(names[split], frame.x.end + 6, below + 4, f"name {split}")
 
 
 def reliability(entry: Mapping[str, Any]) -> Chart | None:
@@ -180,7 +180,8 @@ def reliability(entry: Mapping[str, Any]) -> Chart | None:
         parts.append(
             svg.element("circle", svg.element("title", title), cx=x, cy=y, r=radius, class_="dot val")
         )
-    parts.append(svg.text("as sure as right", frame.x(0.15), frame.y(0.06), "tick"))
+    parts.append(svg.text("right more often than sure", frame.x(0.02), frame.y(0.93), "tick"))
+    parts.append(svg.text("surer than right", frame.x(0.98), frame.y(0.05), "tick", "end"))
     description = "Reliability: " + "; ".join(
         f"{wording.percent(row['confidence'])} sure, {wording.percent(row['accuracy'])} right "
         f"({row['samples']:,})"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _COLUMNS, _SIDE, _GAP = 20, 18, 4
 SQUARES = 100
+_DEVICES = {"cpu": "the processor", "cuda": "a CUDA graphics card", "mps": "Apple's graphics processor"}
+"""How a person says what computed; precision and memory layout stand in the environment."""
 
 
 def squares(accuracy: Mapping[str, float]) -> str:
@@ -139,7 +141,7 @@ def _training(context: ReportContext, history: pd.DataFrame | None) -> str:
     if "seconds" in context.training:
         parts.append(f"took {wording.duration(float(context.training['seconds']))}")
     if device := context.training.get("device"):
-        parts.append(f"on {device}")
+        parts.append(f"on {_DEVICES.get(where := str(device).split(',')[0], where)}")
     return ", ".join(parts)
 
 

@@ -96,7 +96,8 @@ def _sections(context: ReportContext) -> dict[str, Any]:
         "explorer": explorer,
         "balance": classes.balance(context.counts, names),
         "settings": plain(context.config),
-        "environment": plain(context.environment),
+        "augmented": _is_augmented(context.config),
+        "environment": plain(_computed(context) | dict(context.environment)),
         "image_data": None if context.gallery is None else gallery.to_script_json(context.gallery),
         "page_data": gallery.to_script_json(_page_data(context, names, shown, explorer)),
     }
@@ -123,6 +124,18 @@ def _page_data(
     if explorer is not None:
         data["points"] = explorer.points
     return data
+
+
+def _is_augmented(config: Mapping[str, Any]) -> bool:
+    """Whether training images were changed before the network saw them."""
+    changes = (config.get("augment", "none"), config.get("mixup", 0), config.get("cutmix", 0))
+    return any(change not in ("none", None, 0) for change in changes)
+
+
+def _computed(context: ReportContext) -> dict[str, Any]:
+    """What the training ran on, with precision and memory layout."""
+    device = context.training.get("device")
+    return {"trained on": device} if device else {}
 
 
 def _history(context: ReportContext) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,8 +84,11 @@ def written(value: float | None, kind: str) -> str:
 
 def span(score: Mapping[str, float], kind: str = "share") -> str:
     """Return an interval as briefly as it goes: both ends with a dash between."""
-    low, high = (written(score[end], kind).removesuffix("\u00a0%") for end in ("low", "high"))
-    return f"{low}\u2013{high}"
+    if kind == "area":  # ends are rounded outwards, so that none needs a sign of its own
+        low, high = math.floor(10_000 * score["low"] + 1e-6), math.ceil(10_000 * score["high"] - 1e-6)
+        return f"{low / 10_000:.4f}\u2013{high / 10_000:.4f}"
+    ends = (written(score[end], kind).removesuffix("\u00a0%") for end in ("low", "high"))
+    return "\u2013".join(ends)
 
 
 @dataclass(frozen=True)
