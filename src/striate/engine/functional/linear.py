@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection
 from math import prod
 
-from striate.engine.backend import Array, check_float, check_ndim, check_shape, namespace
+import numpy as np
+
+from striate.engine import blas, parallel
+from striate.engine.backend import Array, check_float, check_ndim, check_shape, is_numpy, namespace
 
 GRADIENTS = ("x", "weight", "bias")
 """What `linear_backward` can return, in its order."""
+
+MULTIPLY_ADDS = 1 << 22
+"""Of a product, from which on it is worth being cut: a fraction of a millisecond."""
+
+STRIPS = 4
+"""Into which a large product is cut along the longer side of its result."""
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -31,7 +40,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
         check_shape("bias", bias, weight.shape[:-1])
     xp = namespace(x, weight, bias)
     rows = _rows(x, weight.shape[-1])
-    y = xp.matmul(rows, _as_matrix(weight).T)
+    y = _product(rows, _as_matrix(weight).T)
     if bias is not None:
         y += bias  # y is new, so it may be changed
     return xp.reshape(y, (*x.shape[:-1], *weight.shape[:-1]))
@@ -62,10 +71,10 @@ def linear_backward(
     xp = namespace(grad_output, x, weight)
     matrix = _as_matrix(weight)
     grads = _rows(grad_output, matrix.shape[0]) if weight.ndim == 2 else xp.reshape(grad_output, (-1, 1))
-    grad_x = xp.reshape(xp.matmul(grads, matrix), x.shape) if "x" in wanted else None
+    grad_x = xp.reshape(_product(grads, matrix), x.shape) if "x" in wanted else None
     grad_weight = None
     if "weight" in wanted:
-        grad_weight = xp.reshape(xp.matmul(grads.T, _rows(x, matrix.shape[1])), weight.shape)
+        grad_weight = xp.reshape(_product(grads.T, _rows(x, matrix.shape[1])), weight.shape)
     grad_bias = xp.reshape(xp.sum(grads, axis=0), weight.shape[:-1]) if "bias" in wanted else None
     return grad_x, grad_weight, grad_bias
 
@@ -91,3 +100,28 @@ def _rows(x: Array, features: int) -> Array:
 
 def _as_matrix(weight: Array) -> Array:
     return weight if weight.ndim == 2 else weight[None, :]
+
+
+def _product(left: Array, right: Array) -> Array:
+    """Return left (M, K) @ right (K, N).
+
+    NumPy's own threads would wait for the next product at full speed and keep the engine's from working, and
+    their number would show in the last digits. So strips of the result are given to the engine's threads.
+    """
+    if not is_numpy(left, right):
+        return namespace(left, right).matmul(left, right)
+    rows, columns = left.shape[0], right.shape[1]
+    result = np.empty((rows, columns), left.dtype)
+    along_rows = rows >= columns
+    length = max(rows, columns)
+    cut = rows * columns * left.shape[1] >= MULTIPLY_ADDS
+
+    def multiply(part: slice) -> None:
+        if along_rows:
+            np.matmul(left[part], right, out=result[part])
+        else:
+            np.matmul(left, right[:, part], out=result[:, part])
+
+    with blas.one_thread():
+        parallel.run(multiply, parallel.pieces(length, 1, -(-length // STRIPS) if cut else max(1, length)))
+    return result
