@@ -268,7 +268,7 @@ def _in_pieces(rule: Callable[..., None], *arrays: Array) -> None:
     if not plain or first.nbytes <= parallel.PIECE_BYTES:
         return rule(*arrays)
     flat = [array.reshape(-1) for array in arrays]  # views: the arrays are contiguous
-    parts = parallel.pieces(first.size, first.itemsize, parallel.PIECE_BYTES // len(arrays))
+    parts = parallel.pieces(first.size, first.itemsize, parallel.PIECE_BYTES // 2)
     parallel.run(lambda part: rule(*[array[part] for array in flat]), parts)
 
 
