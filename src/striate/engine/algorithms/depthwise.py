@@ -7,10 +7,11 @@ With as many groups as channels there is no sum over channels, hence no matrix p
 
 and `w[c, i, j] * dy[n, c]` is added to the gradient of x_padded where the shift took it from.
 
-A padded image, read row after row as one *line*, makes a shift by (i, j) a step of i * width + j along it:
-a tap is one long loop over a few lines that stay in a core's cache. The places where a row wraps around
-into the next are computed too; they are left out of y, and zero in dy. At stride s the image is dealt out
-to s * s smaller ones, of every s-th row and column, and a tap shifts one of them.
+Padded images, read row after row and one after the other, are one *line* for each channel: a shift by (i,
+j) is a step of i * width + j along it, and a tap one long loop over a few lines that stay in a core's
+cache. The places where rows and images wrap around are computed too; they are left out of y, and zero in
+dy. At stride s each image is dealt out to s * s smaller ones, of every s-th row and column, and a tap
+shifts one of them.
 
 Meant for: groups = in_channels = out_channels. Source of the layer: Howard et al., MobileNets (2017).
 """
@@ -28,7 +29,10 @@ from striate.engine.algorithms.geometry import Geometry
 TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
 """Largest difference from `loops`, relative to the largest value: long sums in another order."""
 
-BLOCK_BYTES = 1 << 17
+LINE_BYTES = 1 << 16
+"""Size of a line, about: long enough for a loop to be worth its start."""
+
+BLOCK_BYTES = 1 << 19
 """Size of the lines worked on at a time, in one of the few arrays that lie in a core's cache."""
 
 Piece = tuple[slice, slice]
@@ -45,19 +49,19 @@ def refusal(geometry: Geometry) -> str | None:
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
     """Convolve x (N, C, H, W) with weight (C, 1, kH, kW), add bias (C,): return (N, C, H', W')."""
     output = np.empty(geometry.out_shape, x.dtype)
-    height, width = geometry.out_size
 
     def convolve(lane: slice) -> None:
         scratch = Scratch(x.dtype)
         for images, channels in _pieces(lane, geometry, x.itemsize):
+            part = output[images, channels]
             lines = _deal(x[images, channels], geometry, scratch)
-            y = scratch.take("y", *lines.shape[2:4], height * _dealt(geometry)[1])
+            y = scratch.take("y", *_line_shape(part, geometry))
             product = scratch.take("product", *y.shape)
             y[...] = 0 if bias is None else bias[channels, None]
-            for i, j, phase, place in _taps(geometry, y.shape[2]):
-                np.multiply(lines[phase][..., place], weight[channels, :, i, j], out=product)
+            for i, j, phase, place in _taps(geometry, y.shape[1]):
+                np.multiply(lines[phase][:, place], weight[channels, :, i, j], out=product)
                 np.add(y, product, out=y)
-            output[images, channels] = y.reshape(*y.shape[:2], height, -1)[..., :width]
+            part[...] = _images(y, geometry, *part.shape[2:])
 
     blocks.run(convolve, blocks.lanes(geometry.batch))
     return output
@@ -77,16 +81,17 @@ def backward(
             dy = _line(grad_output[images, channels], geometry, scratch)
             if "weight" in needs:
                 lines = _deal(x[images, channels], geometry, scratch)
-                for i, j, phase, place in _taps(geometry, dy.shape[2]):
-                    total[channels, 0, i, j] += np.vecdot(dy, lines[phase][..., place]).sum(axis=0)
+                for i, j, phase, place in _taps(geometry, dy.shape[1]):
+                    total[channels, 0, i, j] += np.vecdot(dy, lines[phase][:, place])
             if grad_x is not None:
-                grad_lines = scratch.take("lines", *_lines_shape(dy.shape, geometry))
+                part = grad_x[images, channels]
+                grad_lines = scratch.take("lines", *_lines_shape(part, geometry))
                 grad_lines[...] = 0
                 product = scratch.take("product", *dy.shape)
-                for i, j, phase, place in _taps(geometry, dy.shape[2]):
+                for i, j, phase, place in _taps(geometry, dy.shape[1]):
                     np.multiply(dy, weight[channels, :, i, j], out=product)
-                    grad_lines[phase][..., place] += product
-                _collect(grad_lines, grad_x[images, channels], geometry)
+                    grad_lines[phase][:, place] += product
+                _collect(grad_lines, part, geometry)
 
     blocks.run(propagate, lanes)
     grad_weight = sums.sum(axis=0) if "weight" in needs else None
@@ -99,10 +104,24 @@ def _dealt(geometry: Geometry) -> tuple[int, int]:
     return -(-height // down), -(-width // right)
 
 
-def _lines_shape(shape: tuple[int, ...], geometry: Geometry) -> tuple[int, ...]:
-    """Shape (s, s, n, c, pixels) of the lines of n images with c channels, plus one spare row."""
+def _line_shape(images: np.ndarray, geometry: Geometry) -> tuple[int, int]:
+    """Shape (c, pixels) of the lines of images (n, c, ., .), one smaller image each."""
     height, width = _dealt(geometry)
-    return *geometry.stride, *shape[:2], (height + 1) * width
+    return images.shape[1], images.shape[0] * height * width
+
+
+def _lines_shape(images: np.ndarray, geometry: Geometry) -> tuple[int, int, int, int]:
+    """Shape (s, s, c, pixels) of the lines of all smaller images, as much longer as a tap can shift."""
+    channels, length = _line_shape(images, geometry)
+    furthest = max(place.start for _, _, _, place in _taps(geometry, length))
+    return *geometry.stride, channels, length + furthest
+
+
+def _images(lines: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
+    """The first rows and columns of the smaller images on lines (c, pixels): (n, c, height, width)."""
+    area = _dealt(geometry)[0] * _dealt(geometry)[1]
+    whole = lines[:, : lines.shape[1] // area * area]
+    return whole.reshape(len(lines), -1, *_dealt(geometry)).swapaxes(0, 1)[:, :, :height, :width]
 
 
 def _taps(geometry: Geometry, length: int) -> Iterator[tuple[int, int, tuple[int, int], slice]]:
@@ -131,33 +150,34 @@ def _phases(geometry: Geometry) -> Iterator[tuple[tuple[int, int], tuple[slice, 
 
 
 def _deal(images: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndarray:
-    """Deal images (n, c, H, W) in their zeros out to lines (s, s, n, c, pixels)."""
-    lines = scratch.take("lines", *_lines_shape(images.shape, geometry))
+    """Deal images (n, c, H, W) in their zeros out to lines (s, s, c, pixels)."""
+    lines = scratch.take("lines", *_lines_shape(images, geometry))
     lines[...] = 0
-    dealt = lines.reshape(*lines.shape[:4], -1, _dealt(geometry)[1])
     for phase, (rows, columns), (down, right) in _phases(geometry):
-        dealt[phase][:, :, down, right] = images[:, :, rows, columns]
+        dealt = _images(lines[phase], geometry, *_dealt(geometry))[: len(images)]
+        dealt[:, :, down, right] = images[:, :, rows, columns]
     return lines
 
 
 def _collect(lines: np.ndarray, images: np.ndarray, geometry: Geometry) -> None:
     """Take images (n, c, H, W) back out of lines: the reverse of `_deal`."""
-    dealt = lines.reshape(*lines.shape[:4], -1, _dealt(geometry)[1])
     for phase, (rows, columns), (down, right) in _phases(geometry):
-        images[:, :, rows, columns] = dealt[phase][:, :, down, right]
+        dealt = _images(lines[phase], geometry, *_dealt(geometry))[: len(images)]
+        images[:, :, rows, columns] = dealt[:, :, down, right]
 
 
 def _line(grad_output: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndarray:
-    """The output's gradient (n, c, H', W') as lines (n, c, pixels), zero where rows wrap around."""
-    n, channels, height, width = grad_output.shape
-    wide = scratch.take("y", n, channels, height, _dealt(geometry)[1])
-    wide[..., :width] = grad_output
-    wide[..., width:] = 0
-    return wide.reshape(n, channels, -1)
+    """The output's gradient (n, c, H', W') as lines (c, pixels), zero where rows and images wrap around."""
+    dy = scratch.take("y", *_line_shape(grad_output, geometry))
+    dy[...] = 0
+    _images(dy, geometry, *grad_output.shape[2:])[...] = grad_output
+    return dy
 
 
 def _pieces(lane: slice, geometry: Geometry, itemsize: int) -> list[Piece]:
-    """Cut a lane into pieces of several images with all channels, or one image with some."""
-    height, width = _dealt(geometry)
-    cut = blocks.pieces(lane, geometry.in_channels, BLOCK_BYTES // (height * width * itemsize))
-    return [(images, channels) for images, strips in cut for channels in strips]
+    """Cut a lane into pieces of so many images that a line is long, and so many channels that they fit."""
+    plane = _dealt(geometry)[0] * _dealt(geometry)[1] * itemsize
+    images = blocks.strips(lane.stop - lane.start, max(1, LINE_BYTES // plane))
+    together = max(part.stop - part.start for part in images)
+    channels = blocks.strips(geometry.in_channels, max(1, BLOCK_BYTES // (together * plane)))
+    return [(slice(lane.start + n.start, lane.start + n.stop), c) for n in images for c in channels]
