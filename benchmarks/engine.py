@@ -20,6 +20,8 @@ import argparse
 import os
 import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -106,20 +108,17 @@ def main() -> None:
     if arguments.inner or arguments.shape:
         MEASUREMENTS[arguments.what](arguments)
         return
-    print(processes.hardware())
+    print(processes.hardware(), flush=True)
     for mode in [arguments.mode] if arguments.mode else ["best", "installed"]:
         words = [arguments.what, "--inner", "--mode", mode, "--rounds", str(arguments.rounds)]
         _run([*words, "--only", arguments.only], mode)
 
 
-def _run(words: list[str], mode: str) -> str:
-    """Run this file again, with the allocator of `mode`, and print what it prints."""
-    for name in OPENBLAS_SETTINGS:
-        os.environ.pop(name, None)
+def _run(words: list[str], mode: str) -> None:
+    """Run this file again, with the allocator of `mode`; what it prints appears as it comes."""
+    kept = {name: value for name, value in os.environ.items() if name not in OPENBLAS_SETTINGS}
     allocator = {"STRIATE_TUNE_ALLOCATOR": "1" if mode == "best" else "0"}
-    output = processes.run([__file__, *words], allocator).output
-    print(output, end="")
-    return output
+    subprocess.run([sys.executable, __file__, *words], env={**kept, **allocator}, check=True)
 
 
 def conv(arguments: argparse.Namespace) -> None:
