@@ -44,7 +44,7 @@ def _draw_times(axes: Axes, rows: pd.DataFrame) -> None:
     axes.hlines(rows.index, forward, backward, color=style.QUIET, linewidth=1.2, zorder=1)
     axes.plot(forward, rows.index, "o", color=style.BLUE, markersize=6, label="forward")
     axes.plot(backward, rows.index, "s", color=style.VERMILION, markersize=5.5, label="backward")
-    _write_beside(axes, forward.combine(backward, max), [f"{time:,.3g}" for time in forward + backward])
+    _write_beside(axes, forward.combine(backward, max), list(map(_milliseconds, forward + backward)))
     names = zip(rows["algorithm"], rows["auto"], strict=True)
     axes.set_yticks(rows.index, [f"{name} (auto)" if auto else name for name, auto in names])
     for label, name in zip(axes.get_yticklabels(), rows["algorithm"], strict=True):
@@ -53,6 +53,10 @@ def _draw_times(axes: Axes, rows: pd.DataFrame) -> None:
     _make_logarithmic(axes, 0.15)
     if len(rows):
         axes.legend(loc="lower left")
+
+
+def _milliseconds(time: float) -> str:
+    return f"{time:,.0f}" if time >= 100 else f"{time:.3g}"
 
 
 def _draw_values(axes: Axes, values: pd.Series, colour: str, form: str) -> None:
