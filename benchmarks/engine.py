@@ -212,8 +212,9 @@ def engine_step(shape: Shape, algorithm: str = "auto") -> Step:
     numbers = (shape.stride, shape.padding, 1, shape.groups)
 
     def step() -> None:
-        conv2d(x, weight, bias, *numbers, algorithm=algorithm)
+        output = conv2d(x, weight, bias, *numbers, algorithm=algorithm)
         conv2d_backward(grad_output, x, weight, *numbers, algorithm=algorithm)
+        del output  # alive during the backward, as in a network
 
     return step
 

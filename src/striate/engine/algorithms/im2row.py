@@ -8,7 +8,8 @@ kW * C neighbouring numbers, copied a run at a time however large the stride is,
 comes out channels-last too. Backward dW = rows^T @ dY, and d rows = dY @ W^T is added where it came from, a
 pixel's C numbers at a time.
 
-Meant for: many channels at stride 2 or more, or with dilation, where im2col would pick single numbers.
+Meant for: many channels where Winograd's algorithm does not serve (dilation, large or oblong kernels) or
+has too few tiles to pay, at stride 2 above all, where im2col would pick single numbers.
 """
 
 from __future__ import annotations
