@@ -41,7 +41,7 @@ MODULES = {
     "Tanh": "tanh",
     "Softmax": "softmax",
     "LogSoftmax": "logsoftmax",
-    "SoftmaxCrossEntropyLoss": "softmaxcrossentropy",
+    "SoftmaxCrossEntropyLoss": "softmax_cross_entropy_loss",
     "NegativeLogLikelihoodLoss": "negativeloglikelihoodloss",
     "Momentum": "momentum",
     "Adam": "adam",
