@@ -84,7 +84,15 @@ def test_commands_of_the_readme_run_in_the_order_in_which_they_stand(scratch, ca
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/bundle.md", "docs/networks.md", "docs/training.md", "docs/verify.md"]
+    "page",
+    [
+        "README.md",
+        "docs/bundle.md",
+        "docs/engine.md",
+        "docs/networks.md",
+        "docs/training.md",
+        "docs/verify.md",
+    ],
 )
 def test_python_of_the_pages_runs(page, scratch, capsys):
     if page == "docs/bundle.md":
@@ -116,6 +124,7 @@ def test_every_code_block_is_run_by_a_test_here_or_in_the_tests_of_its_subject()
         ("bundle.md", "json"),
         ("bundle.md", "python"),
         ("data.md", "sh"),
+        ("engine.md", "python"),
         ("networks.md", "sh"),
         ("networks.md", "yaml"),
         ("networks.md", "python"),
