@@ -78,7 +78,7 @@ def test_predictions_and_counts_are_not_cut_in_a_pipe(capsys, monkeypatch):
 
 def test_a_narrow_terminal_breaks_names_and_cuts_none(monkeypatch):
     buffer = io.StringIO()
-    monkeypatch.setattr(results, "_result_console", lambda: Console(file=buffer, width=30))
+    monkeypatch.setattr(results, "result_console", lambda: Console(file=buffer, width=30))
     table = pd.DataFrame({"image": ["x" * 60], "predicted": ["cat"], "probability": ["0.5"]})
     show_predictions(SimpleNamespace(table=table), None)
     assert buffer.getvalue().count("x") == 60
