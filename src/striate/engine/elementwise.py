@@ -19,8 +19,10 @@ def elementwise(function: Callable[..., Array], *arrays: Array) -> Array:
         arrays: of one shape; the result has the dtype of the first.
     """
     first = arrays[0]
-    if not is_numpy(*arrays) or first.nbytes <= parallel.PIECE_BYTES:
+    if not is_numpy(*arrays):
         return function(*arrays)
+    if first.nbytes <= parallel.PIECE_BYTES:
+        return function(*arrange(*arrays))
 
     def write(*parts: np.ndarray) -> None:
         *inputs, out = parts

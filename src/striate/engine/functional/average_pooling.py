@@ -74,7 +74,7 @@ def avg_pool2d_backward(
 
     Args:
         grad_output: of the output's shape.
-        x: as in the forward; only its shape counts.
+        x: as in the forward; only its shape and layout count.
         kernel_size: as in the forward.
         stride: as in the forward.
         padding: as in the forward.
@@ -86,7 +86,7 @@ def avg_pool2d_backward(
     windows = lay_windows(x, kernel_size, stride, padding, 1, ceil_mode)
     check_shape("grad_output", grad_output, (*x.shape[:-2], *windows.counts))
     factors = _factors(windows, count_include_pad, divisor_override, x)
-    (grads,) = as_maps(grad_output)
+    (grads,) = as_maps(grad_output, like=x)
     grad_maps = _by_maps(lambda part: _spread(part * factors, windows), grads, windows.size)
     return as_images(grad_maps, x.shape[:-2])
 

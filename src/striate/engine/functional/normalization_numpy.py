@@ -56,11 +56,11 @@ class Rows(NamedTuple):
         """Sum block (rows, A, B), or its products with `other`, over each channel: (C,), float64."""
         if self.shape[1] == self.channels:
             by_image = block.sum(axis=2) if other is None else np.einsum("rab,rab->ra", block, other)
-            return by_image.sum(axis=0, dtype=np.float64)
+            return np.asarray(by_image.sum(axis=0, dtype=np.float64))
         row = block.sum(axis=0)[0] if other is None else np.einsum("rab,rab->ab", block, other)[0]
         if self.last:
-            return row.reshape(-1, self.channels).sum(axis=0, dtype=np.float64)
-        return row.reshape(self.channels, -1).sum(axis=1, dtype=np.float64)
+            return np.asarray(row.reshape(-1, self.channels).sum(axis=0, dtype=np.float64))
+        return np.asarray(row.reshape(self.channels, -1).sum(axis=1, dtype=np.float64))
 
     def pieces(self, itemsize: int) -> list[slice]:
         """Cut the rows into pieces that fit a core's cache, just: there is much to do beside each piece."""
@@ -70,7 +70,8 @@ class Rows(NamedTuple):
 
     def count(self, part: slice) -> int:
         """Return how many values of each channel lie in some rows."""
-        return (part.stop - part.start) * self.shape[1] * self.shape[2] // self.channels
+        rows = int(part.stop - part.start)
+        return rows * self.shape[1] * self.shape[2] // self.channels
 
 
 def rows_of(x: np.ndarray) -> Rows:

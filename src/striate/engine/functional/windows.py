@@ -143,17 +143,16 @@ def _count(length: int, kernel: int, stride: int, padding: int, dilation: int, c
     return count - 1 if (count - 1) * stride >= length + padding else count
 
 
-def as_maps(*arrays: Array) -> tuple[Array, ...]:
+def as_maps(*arrays: Array, like: Array | None = None) -> tuple[Array, ...]:
     """Return arrays (N, C, H, W) or (C, H, W) as maps (P, H, W, D) that lie in memory in this order.
 
     Images that are channels-last in memory are N maps of D = C numbers a pixel; all others are N * C maps of
     one number a pixel. For a window, which moves over H and W only, the two are the same. If one of NumPy's
-    arrays is channels-last, the others are brought into this layout.
+    arrays is channels-last, or what they shall be `like`, all are brought into this layout.
     """
-    if is_numpy(*arrays):
-        arrays = arrange(*arrays)
-        if is_channels_last(arrays[0]) and arrays[0].ndim == 4:
-            return tuple(pixels_of(array) for array in arrays)
+    given = (*arrays, *([] if like is None else [like]))
+    if is_numpy(*given) and arrays[0].ndim == 4 and any(is_channels_last(array) for array in given):
+        return tuple(np.ascontiguousarray(pixels_of(array)) for array in arrange(*arrays))
     return tuple(
         namespace(array).reshape(array, (prod(array.shape[:-2]), *array.shape[-2:], 1)) for array in arrays
     )
