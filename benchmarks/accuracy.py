@@ -76,7 +76,8 @@ EXPERIMENTS = {
     "mnist-49-two-digit": Experiment(
         "mnist",
         "--data-root {data} --model two-digit --classes 4,9 --val-fraction 0.5 --best-by val_loss "
-        "--optimizer sgd --lr 0.05 --weight-decay 3e-4 --batch-size 16 --schedule one-cycle --epochs 30",
+        "--augment writing --optimizer sgd --lr 0.15 --weight-decay 1e-3 --batch-size 32 "
+        "--schedule one-cycle --epochs 30",
         0.987,
     ),
 }
