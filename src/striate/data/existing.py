@@ -168,9 +168,9 @@ def list_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[tuple[str
             raise DataError(f"no such image or folder: {str(path)!r}.")
     if not found:
         raise DataError(f"no image in {', '.join(str(path) for path in paths) or 'an empty list'}.")
-    names = {path: printable(str(path)) for path in found}
-    unnamed = [(name, NOT_TEXT) for path, name in names.items() if name != str(path)]
-    return [path for path, name in names.items() if name == str(path)], unnamed
+    shown = {path: printable(str(path)) for path in found}
+    unnamed = [(name, NOT_TEXT) for path, name in shown.items() if name != str(path)]
+    return [path for path, name in shown.items() if name == str(path)], unnamed
 
 
 def _choose_split(source: Source, split: str | None) -> tuple[str, list[str]]:
