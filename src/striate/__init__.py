@@ -1,8 +1,8 @@
 """Striate: see how a convolutional image classifier works, train one, trust one.
 
 The functions of the command line under the same names: `train`, `evaluate`, `predict`, `summary`, `verify`,
-`describe_data` for the verb `data` and `bench_conv` for `bench conv`; and `load` for a trained model. Each is
-imported when it is first used.
+`describe_data` for the verb `data`, `audit_data` for `data audit` and `bench_conv` for `bench conv`; and
+`load` for a trained model. Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from striate.version import __version__
 if TYPE_CHECKING:
     from striate.inference import Classifier, load
     from striate.runs import Run
+    from striate.workflows.audit import audit_data
     from striate.workflows.bench_conv import bench_conv
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
+    from striate.workflows.gradients import check_gradients
     from striate.workflows.predict import predict
     from striate.workflows.summary import summary
     from striate.workflows.train import train
@@ -27,7 +29,9 @@ __all__ = [
     "Classifier",
     "Run",
     "__version__",
+    "audit_data",
     "bench_conv",
+    "check_gradients",
     "describe_data",
     "evaluate",
     "load",
@@ -41,6 +45,8 @@ _HOMES = {
     "Classifier": "striate.inference",
     "Run": "striate.runs",
     "bench_conv": "striate.workflows.bench_conv",
+    "audit_data": "striate.workflows.audit",
+    "check_gradients": "striate.workflows.gradients",
     "describe_data": "striate.workflows.data",
     "evaluate": "striate.workflows.evaluate",
     "load": "striate.inference",

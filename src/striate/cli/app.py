@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from striate.cli import bench
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
@@ -13,7 +14,20 @@ from striate.cli.settings import with_settings
 from striate.config import DataConfig, TrainConfig, VerifyConfig
 from striate.version import __version__
 
+
+class Commands(TyperGroup):
+    """Commands of which one has a name of two words: `data audit`. A folder of that name is `./audit`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
+        """Return the command that the first word, or the first two, name, and the remaining words."""
+        two = self.get_command(ctx, " ".join(args[:2]))
+        if len(args) > 1 and two is not None:
+            return two.name, two, args[2:]
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -205,26 +219,73 @@ def data(
 @with_settings(VerifyConfig)
 def verify(
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="MODEL", help="Name of a network, net.yaml, folder of a bundle or run, or lite0."
         ),
-    ],
+    ] = None,
     data: Annotated[
         str | None,
         typer.Argument(metavar="DATA", help="Images; lite0 has scikit-image's sample photos of its own."),
     ] = None,
+    gradcheck: Annotated[
+        bool,
+        typer.Option(
+            "--gradcheck", help="Check every gradient of the engine instead, and that mistakes are found."
+        ),
+    ] = False,
     quiet: Quiet = False,
     log: Logged = Log.text,
     settings: dict[str, Any] | None = None,
 ) -> None:
     """Compute a network in NumPy and in PyTorch, and show that all numbers agree."""
     from striate.allocator import tune
-    from striate.workflows.verify import verify as run_verification
+    from striate.errors import UserError
 
     tune()
+    if gradcheck:
+        if model is not None or settings:
+            raise UserError("--gradcheck checks the engine itself; leave out MODEL, DATA and the settings.")
+        return _check_gradients(quiet, log)
+    if model is None:
+        raise UserError("expected MODEL and DATA, as in 'striate verify mynet digits', or --gradcheck.")
+    from striate.workflows.verify import verify as run_verification
+
     with listener_for(log, quiet) as listener:
         result = run_verification(model, data, listener=listener, **settings or {})
     listener.show_verification(result)
     if not result.passed:
         raise typer.Exit(1)
+
+
+def _check_gradients(quiet: bool, log: Log) -> None:
+    from striate.workflows.gradients import check_gradients
+
+    with listener_for(log, quiet) as listener:
+        checks = check_gradients(listener)
+    listener.show_gradients(checks)
+    if not checks.passed:
+        raise typer.Exit(1)
+
+
+@app.command("data audit")
+def audit(
+    data: Data,
+    out: Out = None,
+    data_root: Annotated[
+        str | None, typer.Option(help="Folder in which named data sets lie.", metavar="DIR")
+    ] = None,
+    classes: Annotated[
+        str | None, typer.Option(help="Only these classes, separated by commas.", metavar="NAMES")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of folds and draws.", min=0)] = 0,
+    quiet: Quiet = False,
+    log: Logged = Log.text,
+) -> None:
+    """Look for copies, leaks between splits and shortcuts; mark images to drop."""
+    from striate.workflows.audit import audit_data
+
+    named = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+    with listener_for(log, quiet) as listener:
+        result = audit_data(data, out=out, data_root=data_root, classes=named, seed=seed, listener=listener)
+    listener.show_audit(result)

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from striate.runs import Run
     from striate.training import EpochRecord
     from striate.training import Progress as Step
+    from striate.workflows.audit import Audit
     from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.data import DataDescription
+    from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import PredictionTable
     from striate.workflows.verification import Verification
 
@@ -125,11 +127,21 @@ class ConsoleListener(Listener):
 
         show_verification(result)
 
+    def show_gradients(self, checks: GradientChecks) -> None:
+        """Print what `verify --gradcheck` found."""
+        from striate.cli.gradients import show_gradients
+
+        show_gradients(checks)
+
     def show_race(self, race: ConvolutionRace) -> None:
         """Print what `bench conv` measured."""
         from striate.cli.race import show_race
 
         show_race(race)
+
+    def show_audit(self, audit: Audit) -> None:
+        """Print what `data audit` found."""
+        results.show_audit(audit)
 
     def _close_training(self) -> None:
         """Leave one line of a training whose display goes away."""

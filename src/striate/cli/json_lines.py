@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from striate.architectures.comparison import Measured
     from striate.runs import Run
     from striate.training import EpochRecord, Progress
+    from striate.workflows.audit import Audit
     from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.data import DataDescription
+    from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import PredictionTable
     from striate.workflows.verification import Verification
 
@@ -139,6 +141,12 @@ class JsonListener(Listener):
             figures=[str(figure) for figure in description.figures],
         )
 
+    def show_gradients(self, checks: GradientChecks) -> None:
+        """Tell the result of `verify --gradcheck`."""
+        from striate.cli.gradients import as_record
+
+        self._write("result", **as_record(checks))
+
     def show_verification(self, result: Verification) -> None:
         """Tell the result of `verify`: the verdict, the differences of every layer, the losses."""
         departure = result.first_departure
@@ -167,6 +175,16 @@ class JsonListener(Listener):
             contenders=json.loads(race.table.to_json(orient="records", double_precision=15)),
             refused=race.refused,
             figures=[str(figure) for figure in race.figures],
+        )
+
+    def show_audit(self, audit: Audit) -> None:
+        """Tell the result of `data audit`: what `audit.json` holds, and where page and tables lie."""
+        self._write(
+            "result",
+            folder=str(audit.folder),
+            page=str(audit.page),
+            tables=[str(table) for table in audit.tables],
+            **audit.findings.facts(),
         )
 
     def _tell_stage(self, name: str, done: int, total: int, **values: Any) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from striate.runs import Run
+    from striate.workflows.audit import Audit
     from striate.workflows.data import DataDescription
     from striate.workflows.predict import PredictionTable
 
@@ -115,3 +116,12 @@ def show_data(description: DataDescription) -> None:
         console.print()
     for figure in description.figures:
         console.print(one_line(str(figure)), soft_wrap=True, markup=False)
+
+
+def show_audit(audit: Audit) -> None:
+    """Print what must be known of the data, and where the page lies on which images are marked."""
+    console = result_console()
+    sentences = audit.findings.sentences()
+    for sentence in sentences or ["Nothing was found: no copies, no shortcuts."]:
+        console.print(cell(sentence), soft_wrap=True)
+    console.print(f"page: {one_line(str(audit.page))}", soft_wrap=True, markup=False)

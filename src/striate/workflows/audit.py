@@ -1,0 +1,120 @@
+"""Can the data be trusted: copies, leaks between splits, shortcuts, doubtful labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate import files, schemas
+from striate.report_file import ReportFile
+from striate.workflows.listener import Listener
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from striate.audit import Findings, Group, Images
+
+    PathLike = str | os.PathLike[str]
+
+PAGE = "audit.html"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found, and where it lies.
+
+    Attributes:
+        findings: copies, shortcuts and, with features, doubtful labels and outliers.
+        folder: holds the page, `audit.json` and the tables.
+        page: one HTML file, on which images are marked; in a notebook it shows itself.
+        tables: the CSV files written.
+    """
+
+    findings: Findings
+    folder: Path
+    page: ReportFile
+    tables: tuple[Path, ...]
+
+
+def audit_data(
+    data: PathLike,
+    *,
+    out: PathLike | None = None,
+    data_root: str | None = None,
+    classes: Sequence[str] | None = None,
+    seed: int = 0,
+    features: np.ndarray | None = None,
+    listener: Listener | None = None,
+) -> Audit:
+    """Look for what makes a data set dishonest; the verb is `striate data audit`.
+
+    Args:
+        data: folder, .zip, .csv, or the name of a data set.
+        out: folder to write; by default `runs/<data>-audit`. What an earlier audit wrote there is replaced.
+        data_root: folder in which named data sets lie.
+        classes: only these.
+        seed: of folds and draws.
+        features: float (N, D), a row for each image that decodes, in the order of their paths; with it,
+            likely label errors, outliers and near-duplicates in features are looked for too.
+        listener: hears how it goes.
+
+    Raises:
+        UserError: the data or the folder cannot be used.
+        ValueError: the features do not fit the images.
+    """
+    from striate import audit
+    from striate.data.classes import choose_classes
+    from striate.data.lookup import find_source
+
+    listener = listener or Listener()
+    source = choose_classes(find_source(os.fspath(data), data_root), classes)
+    for message in source.messages:
+        listener.message(message)
+    images = audit.read(source, listener.stage)
+    groups = audit.find_duplicates(images, listener.stage)
+    together = _together(len(images), groups)
+    found = audit.find_shortcuts(images, together, seed=seed, progress=listener.stage)
+    findings = audit.Findings(images, groups, found, **_by_features(features, images, together, seed))
+    folder = Path(out) if out is not None else Path("runs") / f"{images.name}-audit"
+    return _write(folder, findings)
+
+
+def _together(n: int, groups: Sequence[Group]) -> list[str]:
+    """Return a name for each image that its copies share: copies never lie in two folds."""
+    names = [f"image {number}" for number in range(n)]
+    for position, group in enumerate(groups):
+        for number in group.members:
+            names[number] = f"group {position}"
+    return names
+
+
+def _by_features(
+    features: np.ndarray | None, images: Images, together: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """Return what only features tell; nothing without them."""
+    from striate import audit
+
+    if features is None:
+        return {}
+    near = audit.near_in_features(features)
+    return {
+        "doubts": audit.doubtful_labels(features, images.labels, together, seed=seed),
+        "outliers": audit.outliers(features),
+        "near": tuple((a, b) for a, b in near.tolist() if together[a] != together[b]),
+    }
+
+
+def _write(folder: Path, findings: Findings) -> Audit:
+    from striate import audit
+
+    files.make_folder(folder)
+    tables = findings.tables()
+    for name, table in tables.items():
+        schemas.write_table(folder / name, table)
+    files.write_json(folder / "audit.json", findings.facts())
+    page = ReportFile(folder / PAGE)
+    files.write_text(Path(page), audit.render(findings))
+    return Audit(findings, folder, page, tuple(folder / name for name in tables))
