@@ -85,6 +85,9 @@ DEPTHWISE = {
 
 REFERENCE_A = Shape(256, 3, 32, 64)
 
+PAUSE_SECONDS = 0.05
+"""Before a turn: OpenMP's threads spin on for milliseconds after torch's turn, on a core the next one needs."""
+
 Variants = Mapping[str, tuple[Shape, ...]]
 """Shapes by the name of what they have in common."""
 
@@ -184,6 +187,7 @@ def take_turns(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
         step()
     for _ in range(rounds):
         for name, step in steps.items():
+            time.sleep(PAUSE_SECONDS)
             start = time.perf_counter()
             step()
             taken[name].append(time.perf_counter() - start)
