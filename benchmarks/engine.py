@@ -86,7 +86,7 @@ DEPTHWISE = {
 REFERENCE_A = Shape(256, 3, 32, 64)
 
 PAUSE_SECONDS = 0.05
-"""Before a turn: OpenMP's threads spin on for milliseconds after torch's turn, on a core the next one needs."""
+"""Before a turn: OpenMP's threads spin on for milliseconds after torch's turn, on a core that others need."""
 
 Variants = Mapping[str, tuple[Shape, ...]]
 """Shapes by the name of what they have in common."""
