@@ -118,3 +118,34 @@ def test_the_commands_of_the_page_pass(striate, write_stripes, tmp_path):
     for arguments in commands:
         if "lite0" not in arguments:
             assert striate(*arguments, "--quiet")[0] == 0, arguments
+
+
+def test_gradients_of_the_whole_engine_are_checked_and_a_wrong_one_is_named(striate, monkeypatch):
+    status, out, _ = striate("verify", "--gradcheck", "--quiet")
+    assert status == 0
+    assert re.search(r"^kernel-not-flipped +gradcheck +caught$", out, re.MULTILINE)
+    assert re.search(r"PASS: (\d+) of \1 gradients are right, (\d+) of \2 mistakes were caught\.", out)
+    monkeypatch.setattr(functional, "tanh_backward", lambda g, x, saved=None: g * saved)
+    status, out, _ = striate("verify", "--gradcheck", "--quiet")
+    assert status == 1
+    assert re.search(r"^tanh +30 +\S+ +WRONG$", out, re.MULTILINE)
+    assert "FAIL  gradient check of Tanh" in out
+    status, out, _ = striate("verify", "--gradcheck", "--log", "json", "--quiet")
+    told = json.loads(out)
+    assert status == 1
+    assert told["gradients"]["tanh"]["passed"] is False
+    assert told["exercises"]["ties-to-all"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--gradcheck", "mynet"), "leave out MODEL"),
+        ((), "expected MODEL and DATA"),
+    ],
+)
+def test_what_is_asked_of_verify_must_fit_together(striate, arguments, message):
+    status, out, err = striate("verify", *arguments)
+    assert status == 2
+    assert message in err
+    assert out == ""
