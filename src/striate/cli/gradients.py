@@ -35,13 +35,11 @@ def show_gradients(checks: GradientChecks) -> None:
 
 
 def _exercise_table(checks: GradientChecks) -> Table:
-    from striate.engine.exercises import EXERCISES
-
     table = Table(box=None, pad_edge=False)
     for name in ("mistake", "found by", ""):
         table.add_column(name)
     for name, finding in checks.findings.items():
-        table.add_row(name, EXERCISES[name].caught_by, "caught" if finding.caught else "MISSED")
+        table.add_row(name, checks.caught_by[name], "caught" if finding.caught else "MISSED")
     return table
 
 

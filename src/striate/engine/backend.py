@@ -16,6 +16,8 @@ import array_api_compat
 import array_api_compat.numpy
 import numpy as np
 
+from striate.errors import UserError
+
 Array = Any
 """An array of any library that follows the array API standard."""
 
@@ -37,6 +39,31 @@ def namespace(*arrays: Array | None) -> Any:
     except TypeError:
         kinds = ", ".join(sorted({f"{type(array).__module__}.{type(array).__qualname__}" for array in given}))
         raise TypeError(f"expected arrays of one library (NumPy, CuPy, torch, ...), got {kinds}") from None
+
+
+def library(name: str) -> Any:
+    """Return the array library called `numpy` or `cupy`, ready to compute.
+
+    Raises:
+        UserError: CuPy is not installed, or finds no GPU.
+    """
+    if name == "numpy":
+        return array_api_compat.numpy
+    check_choice("name", name, "numpy", "cupy")
+    hint = "use --engine numpy (engine='numpy' in Python), which needs no GPU"
+    try:
+        import cupy
+    except ImportError as error:
+        raise UserError(
+            f"engine 'cupy' needs the package cupy-cuda12x, which is not here; {hint}."
+        ) from error
+    try:
+        devices = int(cupy.cuda.runtime.getDeviceCount())
+    except cupy.cuda.runtime.CUDARuntimeError:
+        devices = 0
+    if not devices:
+        raise UserError(f"engine 'cupy' needs an NVIDIA GPU, and there is none here; {hint}.")
+    return cupy
 
 
 def is_numpy(*arrays: Array | None) -> bool:

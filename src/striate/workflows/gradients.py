@@ -19,10 +19,12 @@ class GradientChecks:
     Attributes:
         reports: of every layer, block and loss, by name.
         findings: of every exercise, whose mistake has to be caught.
+        caught_by: what kind of check catches each: `gradcheck`, `oracle` or `optimizer`.
     """
 
     reports: dict[str, GradientReport]
     findings: dict[str, Finding]
+    caught_by: dict[str, str]
 
     @property
     def passed(self) -> bool:
@@ -46,4 +48,5 @@ def check_gradients(listener: Listener | None = None) -> GradientChecks:
     listener.stage("checking gradients", 1, 2)
     findings = {name: exercise.check() for name, exercise in EXERCISES.items()}
     listener.stage("checking gradients", 2, 2)
-    return GradientChecks(reports, findings)
+    caught_by = {name: exercise.caught_by for name, exercise in EXERCISES.items()}
+    return GradientChecks(reports, findings, caught_by)
