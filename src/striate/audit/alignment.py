@@ -92,8 +92,8 @@ def _step(
     slope_down, slope_across = (np.gradient(warped, axis=axis) * np.float32(side / 2) for axis in (1, 2))
     centres = ((np.arange(side, dtype=np.float32) + 0.5) / side) * 2 - 1
     terms = (slope_across * centres, slope_down * centres[:, None], slope_across, slope_down, warped)
-    basis = np.stack((*terms, np.ones_like(warped)), axis=1).reshape(pairs, 6, -1)
-    solved = _solve(basis, second.reshape(pairs, -1), 1e-3, 1e-2)
+    basis = np.stack((*terms, np.ones_like(warped)), axis=1).reshape(pairs, 6, side * side)
+    solved = _solve(basis, second.reshape(pairs, side * side), 1e-3, 1e-2)
     gain = np.maximum(solved[:, 4:5], 0.3)
     change = np.clip(solved[:, :4] / gain, -_STEP, _STEP)
     shift = np.clip(shift + scale * change[:, 2:], -LARGEST_SHIFT, LARGEST_SHIFT)
@@ -120,11 +120,11 @@ def _remainder(
     from scipy.ndimage import gaussian_filter
 
     pairs, side = len(warped), warped.shape[2]
-    weights = seen.reshape(pairs, -1).astype(np.float32)
+    weights = seen.reshape(pairs, side * side).astype(np.float32)
     count = weights.sum(axis=1, keepdims=True)
 
     def centred(images: np.ndarray) -> np.ndarray:
-        flat = images.reshape(pairs, -1)
+        flat = images.reshape(pairs, side * side)
         result: np.ndarray = (flat - (flat * weights).sum(axis=1, keepdims=True) / count) * weights
         return result
 
@@ -144,5 +144,5 @@ def _remainder(
     error = (target - (solved[:, None] @ basis)[:, 0]) ** 2
     variance = np.maximum((target**2).sum(axis=1), 1e-6)
     cells = error.reshape(pairs, _CELLS, side // _CELLS, _CELLS, side // _CELLS).mean(axis=(2, 4))
-    worst = cells.reshape(pairs, -1).max(axis=1) / (variance / count[:, 0])
+    worst = cells.reshape(pairs, _CELLS**2).max(axis=1) / (variance / count[:, 0])
     return error.sum(axis=1) / variance, worst, solved.sum(axis=1)

@@ -47,7 +47,6 @@ class Card:
         label: its class.
         notes: what was found, in a few words each.
         picture: data URI; empty where it cannot be read any more.
-        drop: whether dropping it is suggested.
         relabel: the class that is suggested; empty: none.
         coarse: whether the picture has so few pixels that they are shown as such.
     """
@@ -58,7 +57,6 @@ class Card:
     label: str
     notes: tuple[str, ...]
     picture: str
-    drop: bool = False
     relabel: str = ""
     coarse: bool = False
 
@@ -85,15 +83,21 @@ def render(findings: Findings) -> str:
             style=style,
             script=script,
             policy=policy(style, script),
-            page_data=script_json({"classes": classes, "file": f"{findings.images.name}-marks.csv"}),
+            page_data=script_json(_page_data(findings, classes)),
             version=__version__,
             of_group=SHOWN_OF_GROUP,
         )
     )
 
 
+def _page_data(findings: Findings, classes: list[str]) -> dict[str, Any]:
+    """Return what the page's script reads; the suggestions name images that are not shown, too."""
+    dropped = [findings.images.paths[number] for number in findings.suggestions()]
+    return {"classes": classes, "file": f"{findings.images.name}-marks.csv", "drop": dropped}
+
+
 def _cards_of(findings: Findings, group: Group) -> list[Card]:
-    suggested, found = findings.suggestions(), {pair.first: pair for pair in group.pairs}
+    found = {pair.first: pair for pair in group.pairs}
     numbers = list(group.members[:SHOWN_OF_GROUP])
     pictures = _pictures(findings.images, numbers)
     cards = []
@@ -104,7 +108,7 @@ def _cards_of(findings: Findings, group: Group) -> list[Card]:
         )
         if pair is not None and pair.similarity == 1:
             notes = (pair.kind,)
-        cards.append(_card(findings.images, number, pictures[number], notes, drop=number in suggested))
+        cards.append(_card(findings.images, number, pictures[number], notes))
     return cards
 
 

@@ -30,8 +30,7 @@ function mark(image, action, label = "") {
   if (action === null) MARKS.delete(image);
   else MARKS.set(image, { action, label });
   saved = false;
-  for (const card of CARDS.get(image)) show(card, image);
-  count();
+  for (const card of CARDS.get(image) ?? []) show(card, image);
 }
 
 function show(card, image) {
@@ -54,13 +53,17 @@ function addMarks(card) {
     if (name !== card.dataset.label) select.append(make("option", { value: name }, name.trim() || "(blank)"));
   }
   select.hidden = true;
-  select.addEventListener("change", () => mark(image, "relabel", select.value));
+  select.addEventListener("change", () => {
+    mark(image, "relabel", select.value);
+    count();
+  });
   for (const action of ACTIONS) {
     if (action === "relabel" && select.options.length === 0) continue;
     const choice = button(action, "", () => {
       const given = MARKS.get(image)?.action === action;
       const label = action === "relabel" ? card.dataset.relabel ?? select.options[0].value : "";
       mark(image, given ? null : action, label);
+      count();
       say(given ? "Mark taken away." : `Marked: ${action}.`);
     });
     choice.setAttribute("aria-pressed", "false");
@@ -87,9 +90,11 @@ function save() {
 }
 
 function suggest() {
-  for (const card of document.querySelectorAll(".card[data-suggested]")) {
-    if (!MARKS.has(card.dataset.image)) mark(card.dataset.image, card.dataset.suggested);
+  for (const image of PAGE.drop) {
+    if (!MARKS.has(image)) mark(image, "drop");
   }
+  count();
+  say(counter.textContent);
 }
 
 const counter = make("p");
@@ -105,10 +110,13 @@ function count() {
 
 function addTools() {
   const parts = [counter];
-  if (document.querySelector(".card[data-suggested]")) {
+  if (PAGE.drop.length > 0) {
     parts.push(button("Drop all copies but one", "", suggest));
   }
-  const clear = button("Clear", "", () => [...MARKS.keys()].forEach((image) => mark(image, null)));
+  const clear = button("Clear", "", () => {
+    for (const image of [...MARKS.keys()]) mark(image, null);
+    count();
+  });
   const bar = make("div", { class: "tools", role: "region", "aria-label": "Marks" }, make("div", {}, ...parts, clear, saver));
   document.body.append(bar);
   count();

@@ -1,0 +1,135 @@
+"""The audit's page in a browser: images are marked, and the marks saved; names cannot break out of it.
+
+Needs Chromium on the path; without it these tests are skipped, or fail where STRIATE_REQUIRE_BROWSER is set.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from striate.audit import Findings, LabelDoubt, Outlier, find_duplicates, find_shortcuts, render
+
+NAUGHTY = "<script>alert(1)</script>"
+FORMULA = "=cmd"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        reason = f"needs a browser: none of {', '.join(names)} is on the path"
+        if os.environ.get("STRIATE_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def findings(tiles, gather) -> Findings:
+    images = gather(
+        {
+            f'train/{NAUGHTY}/a,"b".png': tiles[0],
+            f"test/{NAUGHTY}/copy.png": tiles[0],
+            f"train/{FORMULA}/other.png": tiles[1],
+            f"train/{FORMULA}/alone.png": tiles[2],
+        }
+    )
+    other = images.paths.index(f"train/{FORMULA}/other.png")
+    alone = images.paths.index(f"train/{FORMULA}/alone.png")
+    return Findings(
+        images,
+        find_duplicates(images),
+        find_shortcuts(images),
+        doubts=(LabelDoubt(other, NAUGHTY, 0.02),),
+        outliers=(Outlier(alone, 4.2),),
+    )
+
+
+@pytest.fixture
+def page(browser, findings, tmp_path) -> Iterator[Page]:
+    """The page, opened; afterwards nothing may have been logged or asked for."""
+    path, complaints = tmp_path / "audit.html", []
+    path.write_text(render(findings), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(5000)
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("request", lambda request: _refuse(request.url, path.as_uri(), complaints))
+    opened.goto(path.as_uri())
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+def _refuse(url: str, own: str, complaints: list[str]) -> None:
+    if not url.startswith(("data:", f"blob:{own[:5]}", own)):
+        complaints.append(f"asked for {url}")
+
+
+def card(page: Page, name: str):
+    return page.locator(".card").filter(has_text=name).first
+
+
+def saved(page: Page) -> list[list[str]]:
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save marks").click()
+    assert download.value.suggested_filename == "set-marks.csv"
+    with open(download.value.path(), encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_marks_are_saved_as_a_table(page):
+    card(page, "copy.png").get_by_role("button", name="keep").click()
+    card(page, 'a,"b".png').get_by_role("button", name="drop").click()
+    card(page, "other.png").get_by_role("button", name="relabel").click()
+    assert saved(page) == [
+        ["image", "action", "label"],
+        [f"test/{NAUGHTY}/copy.png", "keep", ""],
+        [f'train/{NAUGHTY}/a,"b".png', "drop", ""],
+        [f"train/{FORMULA}/other.png", "relabel", NAUGHTY],
+    ]
+
+
+def test_a_new_class_is_chosen_by_the_keyboard_and_formulas_are_guarded(page):
+    found = card(page, 'a,"b".png')
+    found.get_by_role("button", name="relabel").focus()
+    page.keyboard.press("Enter")
+    assert found.get_by_role("combobox").input_value() == FORMULA
+    assert saved(page)[1] == [f'train/{NAUGHTY}/a,"b".png', "relabel", f"'{FORMULA}"]
+
+
+def test_all_copies_but_one_are_dropped_at_once_and_marks_are_taken_away(page):
+    page.get_by_role("button", name="Drop all copies but one").click()
+    assert page.locator(".tools p").inner_text() == "1 drop"
+    assert saved(page)[1:] == [[f'train/{NAUGHTY}/a,"b".png', "drop", ""]]
+    page.get_by_role("button", name="Clear").click()
+    assert page.get_by_role("button", name="Save marks").is_disabled()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1600])
+def test_page_fits_its_window_and_everybody_can_use_it(page, width, scheme):
+    page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_an_audit_that_finds_nothing_says_so(tiles, gather):
+    images = gather({"train/a/1.png": tiles[0], "train/b/2.png": tiles[1]})
+    html = render(Findings(images, find_duplicates(images), find_shortcuts(images)))
+    assert "Nothing was found." in html
+    assert "http" not in html.replace("http-equiv", "")

@@ -1,0 +1,74 @@
+"""The audit from Python and from the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import striate
+from conftest import encode
+from striate import schemas
+from striate.cli import run
+from striate.errors import UserError
+
+
+@pytest.fixture
+def folder(tmp_path, tiles):
+    """Two classes; a copy of a training image in the test set, and one that is in another class."""
+    places = {f"train/{'ab'[n % 2]}/{n:02d}.png": tile for n, tile in enumerate(tiles)}
+    places |= {"test/a/leak.png": tiles[0].resize((80, 80)), "test/b/other.png": tiles[2].rotate(90)}
+    places |= {"train/b/wrong.png": tiles[4]}
+    for name, tile in places.items():
+        path = tmp_path / "set" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(tile))
+    return tmp_path / "set"
+
+
+def test_audit_writes_page_tables_and_facts(folder, tmp_path):
+    audit = striate.audit_data(folder, out=tmp_path / "out")
+    facts = json.loads((tmp_path / "out" / "audit.json").read_text("utf-8"))
+    assert facts["duplicates"]["leaked"] == {"test": 1}
+    assert facts["duplicates"]["conflicting_labels"] == 1
+    table = schemas.read_table(tmp_path / "out" / "duplicates.csv")
+    assert set(table["image"]) == {"train/a/00.png", "test/a/leak.png", "train/a/04.png", "train/b/wrong.png"}
+    assert table.set_index("image").loc["train/a/00.png", "suggested"] == "drop"
+    assert "leak.png" in audit.page.read_text("utf-8")
+
+
+def test_features_bring_doubts_and_outliers(folder, tmp_path):
+    images = striate.audit_data(folder, out=tmp_path / "first").findings.images
+    generator = np.random.default_rng(0)
+    features = generator.normal(0, 1, (len(images), 4))
+    features[:, 0] += [10 * (label == "a") for label in images.labels]
+    audit = striate.audit_data(folder, out=tmp_path / "out", features=features)
+    assert audit.findings.doubts == ()
+    assert (tmp_path / "out" / "doubtful-labels.csv").is_file()
+    with pytest.raises(ValueError, match="expected floats"):
+        striate.audit_data(folder, out=tmp_path / "out", features=features[1:])
+
+
+def test_command_tells_its_result_as_json(folder, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(["data", "audit", str(folder), "--out", str(out), "--log", "json"], as_json=True) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-1]["event"] == "result"
+    assert lines[-1]["page"] == str(out / "audit.html")
+    assert {"reading images", "looking for shortcuts"} <= {line.get("name") for line in lines}
+
+
+def test_command_prints_what_must_be_known(folder, tmp_path, capsys):
+    assert run(["data", "audit", str(folder), "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 2 test images (50.0%) have a copy in train" in printed
+    assert printed.endswith(f"page: {tmp_path / 'out' / 'audit.html'}\n")
+
+
+def test_data_without_images_is_one_clear_line(tmp_path):
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    (tmp_path / "set" / "a" / "bad.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match="no image that decodes"):
+        run(["data", "audit", str(tmp_path / "set"), "--out", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
