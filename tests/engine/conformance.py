@@ -125,25 +125,28 @@ _SECTIONS = (
         ONNX,
         "ONNX backend node tests",
         """
-Values in float32, compared as ONNX's own runner does (relative 1e-3, absolute 1e-7). A one-dimensional pooling
-runs as one over maps a single row high. ONNX's batch normalisation keeps the *biased* running variance: the case
-is held to the engine's mean and biased variance. Dropout is given the mask that the case lists.
+Values in float32, compared as ONNX's own runner does (relative 1e-3, absolute 1e-7). A one-dimensional
+pooling runs as one over maps a single row high. ONNX's batch normalisation keeps the *biased* running
+variance: the case is held to the engine's mean and biased variance. Dropout is given the mask that the case
+lists.
 """,
     ),
     (
         PYTORCH,
         "PyTorch's sample inputs",
         """
-`op_db` of `torch.testing._internal.common_methods_invocations`: values, pooling indices, and the gradients that
-the engine computes (of the input; for convolution, linear and batch normalisation of weight and bias too), in
-float64, within 1e-10.
+`op_db` of `torch.testing._internal.common_methods_invocations`: values, pooling indices, and the gradients
+that the engine computes (of the input; for convolution, linear and batch normalisation of weight and bias
+too), in float64, within 1e-10. Batch normalisation's running statistics are compared as well. `flatten` is
+given torch's default `start_dim=0`; the engine's own is that of `torch.nn.Flatten`, 1.
 """,
     ),
     (
         REFUSED,
         "Inputs that PyTorch refuses",
         """
-The bad inputs of `op_db`: the engine must refuse each with a `ValueError` or `TypeError` that names what is wrong.
+The bad inputs of `op_db`: the engine must refuse each with a `ValueError` or `TypeError` that names what is
+wrong.
 """,
     ),
 )

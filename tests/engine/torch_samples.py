@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from conformance_cases import PYTORCH, REFUSED, Case
+from conformance_cases import PYTORCH, REFUSED, Case, OutOfScope
 
 from striate.engine import functional as F
 
@@ -81,17 +81,19 @@ def _text(sample: Any) -> str:
 def _check(
     op: Callable[..., Any], name: str, x: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
-    tensors = [_leaf(x), *map(_leaf, args)]
-    leaf = _constant if name in _LOSSES else _leaf  # a loss's weights are constants
-    named = {key: leaf(value) for key, value in kwargs.items()}
-    theirs = op(*tensors, **named)
+    if name == "batch_norm" and x.ndim < 2:
+        raise OutOfScope("an empty row of numbers, without a dimension of channels")
+    tensors, named = _tensors(name, x, args, kwargs)
+    array, *arrays = map(_array, tensors)  # copies, before torch writes into running statistics
+    arguments = {key: _array(value) for key, value in named.items()}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Using padding='same' with even kernel lengths")  # it may be slow
+        theirs = op(*tensors, **named)
     expected = theirs[0] if isinstance(theirs, tuple) else theirs
     generator = torch.Generator().manual_seed(0)
     grad_output = torch.randn(expected.shape, dtype=torch.float64, generator=generator)
     expected.backward(grad_output)
 
-    array, *arrays = map(_array, tensors)
-    arguments = {key: _array(value) for key, value in named.items()}
     forward, backward = _adapt(name, arrays, arguments)
     found = forward(array)
     if isinstance(theirs, tuple):
@@ -103,6 +105,20 @@ def _check(
     for grad, source in zip(grads if isinstance(grads, tuple) else (grads,), sources, strict=False):
         if source is not None:
             _compare(grad, source.grad, "gradient")
+    if name == "batch_norm" and named.get("training") and tensors[1] is not None:
+        _, saved = forward(array, return_saved=True)
+        _compare(saved.running_mean, tensors[1], "running mean")
+        _compare(saved.running_var, tensors[2], "running variance")
+
+
+def _tensors(
+    name: str, x: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return arguments of our own: leaves, but for a loss's weights and running statistics, constants."""
+    leaf = _constant if name in _LOSSES else _leaf
+    constants = 2 if name == "batch_norm" else 0  # running mean and variance, always given by position
+    tensors = [_leaf(x), *map(_constant, args[:constants]), *map(_leaf, args[constants:])]
+    return tensors, {key: leaf(value) for key, value in kwargs.items()}
 
 
 def _check_refused(name: str, x: torch.Tensor, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -160,9 +176,10 @@ def _adapt(
     if name in ("max_pool2d", "avg_pool2d"):
         order = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
         kwargs = _plain_pairs(dict(zip(order, args, strict=False)) | kwargs)
+    elif name == "flatten":  # the engine's default is that of torch.nn.Flatten, 1
+        kwargs = {"start_dim": 0} | dict(zip(("start_dim", "end_dim"), args, strict=False)) | kwargs
     elif args:
-        order = _ORDER[name]
-        kwargs = dict(zip(order, args, strict=False)) | kwargs
+        kwargs = dict(zip(_ORDER[name], args, strict=False)) | kwargs
     back = {key: value for key, value in kwargs.items() if key != "return_indices"}
     return partial(forward, **kwargs), partial(backward, **back)
 
