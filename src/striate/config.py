@@ -41,6 +41,8 @@ class DataConfig(BaseModel):
         None, gt=0, lt=1, description="share carved for the test split where none is given (0.15)"
     )
     classes: tuple[str, ...] | None = Field(None, description="only these classes, separated by commas")
+    exclude: str | None = Field(None, description="CSV file of images to leave out, as an audit saves it")
+    relabel: str | None = Field(None, description="CSV file of images with another class, likewise")
     permute_pixels: int | None = Field(
         None, ge=0, description="seed of one fixed permutation of the pixels of every image"
     )

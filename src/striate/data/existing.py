@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from striate.data.layout import NOT_TEXT, is_hidden, is_image_name, printable
 from striate.data.lookup import find_source
 from striate.data.parallel import Progress, each
 from striate.data.prepare import quarantine_table
-from striate.data.sources import Source
+from striate.data.sources import Sample, Source
 from striate.errors import DataError
 from striate.schemas import Preprocess
 
@@ -73,7 +73,7 @@ def prepare_for(
     class_names: Sequence[str],
     *,
     split: str | None = None,
-    only: Collection[str] | None = None,
+    only: Mapping[str, str] | None = None,
     data_root: str | None = None,
     classes: Sequence[str] | None = None,
     progress: Progress | None = None,
@@ -86,7 +86,8 @@ def prepare_for(
         class_names: the network's; images of other classes are left out, with a message.
         split: which split; None: the test split if there is one, else all images. A validation split
             serves as the test where there is no other.
-        only: paths of the images to take, as in `samples.csv`, whatever their split; None: no such limit.
+        only: the images to take, as `samples.csv` gives their paths and labels, whatever their split;
+            None: no such limit.
         data_root: where named data sets are.
         classes: only these.
         progress: called as `progress(stage, done, total)`.
@@ -97,6 +98,8 @@ def prepare_for(
     source = choose_classes(find_source(data, data_root), classes)
     chosen, messages = _choose_split(source, split) if only is None else ("", [])
     rows = [row for row, item in enumerate(source.samples) if _belongs(item.split, chosen)]
+    if only is not None:
+        source = replace(source, samples=tuple(_labelled(sample, only) for sample in source.samples))
     source = _keep(source, [row for row in rows if only is None or source.samples[row].path in only])
     labels = labels_to_numbers((sample.label for sample in source.samples), class_names)
     strange = Counter(sample.label for sample, label in zip(source.samples, labels, strict=True) if label < 0)
@@ -187,6 +190,11 @@ def _choose_split(source: Source, split: str | None) -> tuple[str, list[str]]:
     if split == "test" and given:
         return "", ["There is no test split, so all images are used."]
     raise DataError(f"{source.name} has no split {split!r}; it has {', '.join(given) or 'none'}.")
+
+
+def _labelled(sample: Sample, labels: Mapping[str, str]) -> Sample:
+    """Return `sample` with the label that a training gave it (it may have been told another)."""
+    return replace(sample, label=labels.get(sample.path, sample.label))
 
 
 def _belongs(split: str, chosen: str) -> bool:

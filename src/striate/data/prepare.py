@@ -15,6 +15,7 @@ from striate.data.geometry import choose_channels, choose_size
 from striate.data.images import ImageSet, ImageSets, Pixels
 from striate.data.inspection import Inspection, inspect
 from striate.data.lookup import find_source
+from striate.data.marks import apply_marks
 from striate.data.normalization import moments
 from striate.data.parallel import Progress
 from striate.data.sources import Source
@@ -48,7 +49,8 @@ def prepare(config: DataConfig, *, progress: Progress | None = None) -> ImageSet
     Raises:
         DataError: the data cannot be used for training; says why.
     """
-    source = choose_classes(find_source(config.data, config.data_root), config.classes)
+    found = apply_marks(find_source(config.data, config.data_root), config.exclude, config.relabel)
+    source = choose_classes(found, config.classes)
     inspection = inspect(source, progress)
     assigned = _assign(source, inspection, config)
     # Images that no split uses are decoded too: another seed or fraction then finds them in the cache.

@@ -141,8 +141,8 @@ def _refuse_seen(model: Path, parts: Sequence[EvaluatedSet], split: str | None) 
             )
 
 
-def _recorded_images(model: Path, data: str, split: str) -> set[str] | None:
-    """Return the images of `split` in the run that made `model`, if `data` is what it was trained on.
+def _recorded_images(model: Path, data: str, split: str) -> dict[str, str] | None:
+    """Return the images of `split` with their labels in the run that made `model`, if `data` is its data.
 
     So a model is never measured on what it was trained on as if that were new. None: other data, or no run.
     """
@@ -152,7 +152,8 @@ def _recorded_images(model: Path, data: str, split: str) -> set[str] | None:
     if config.located(trained.config().data) != config.located(data):
         return None
     samples = trained.samples()
-    images = set(samples["path"][samples["split"] == split])
+    chosen = samples[samples["split"] == split]
+    images = dict(zip(chosen["path"], chosen["label"], strict=True))
     if not images:
         raise UserError(
             f"{trained.folder} has no {split} images of {data}; name another --split, or other data."

@@ -227,7 +227,8 @@ def _absolute(config: TrainConfig) -> TrainConfig:
     """Return `config` with paths that do not depend on the working folder; a net's name is no path."""
     from striate.architectures import names as nets
 
-    names = [name for name in ("data", "model", "data_root") if getattr(config, name) is not None]
+    paths = ("data", "model", "data_root", "exclude", "relabel")
+    names = [name for name in paths if getattr(config, name) is not None]
     if config.model in nets():
         names.remove("model")
     return config.model_copy(update={name: config_file.located(getattr(config, name)) for name in names})
