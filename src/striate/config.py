@@ -43,6 +43,9 @@ class DataConfig(BaseModel):
     classes: tuple[str, ...] | None = Field(None, description="only these classes, separated by commas")
     exclude: str | None = Field(None, description="CSV file of images to leave out, as an audit saves it")
     relabel: str | None = Field(None, description="CSV file of images with another class, likewise")
+    group_by: str | None = Field(
+        None, description="images that share it stay in one split: column of the CSV, or pattern on paths"
+    )
     permute_pixels: int | None = Field(
         None, ge=0, description="seed of one fixed permutation of the pixels of every image"
     )

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import striate
 from conftest import encode
@@ -48,6 +49,23 @@ def test_features_bring_doubts_and_outliers(folder, tmp_path):
     assert (tmp_path / "out" / "doubtful-labels.csv").is_file()
     with pytest.raises(ValueError, match="expected floats"):
         striate.audit_data(folder, out=tmp_path / "out", features=features[1:])
+
+
+def test_groups_keep_images_out_of_two_folds(tmp_path):
+    """Six plants with twenty photos each; the size says which plant, and nothing of the class."""
+    for plant in range(6):
+        place = tmp_path / "set" / "ab"[plant % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        for photo in range(20):
+            noise = np.random.default_rng(100 * plant + photo).integers(0, 256, (20, 20 + 3 * plant, 3))
+            (place / f"{plant}_{photo}.png").write_bytes(encode(Image.fromarray(noise.astype(np.uint8))))
+
+    def strength(**options):
+        audit = striate.audit_data(tmp_path / "set", out=tmp_path / "out", **options)
+        return {found.cue: found.strength for found in audit.findings.shortcuts}["image size"]
+
+    assert strength() != "none"
+    assert strength(group_by=r"(\d)_") == "none"
 
 
 def test_command_tells_its_result_as_json(folder, tmp_path, capsys):

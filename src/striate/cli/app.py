@@ -278,6 +278,13 @@ def audit(
     classes: Annotated[
         str | None, typer.Option(help="Only these classes, separated by commas.", metavar="NAMES")
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="Images that share it never lie in two folds: column of the CSV, or pattern on paths.",
+            metavar="COLUMN|PATTERN",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of folds and draws.", min=0)] = 0,
     quiet: Quiet = False,
     log: Logged = Log.text,
@@ -287,5 +294,13 @@ def audit(
 
     named = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
     with listener_for(log, quiet) as listener:
-        result = audit_data(data, out=out, data_root=data_root, classes=named, seed=seed, listener=listener)
+        result = audit_data(
+            data,
+            out=out,
+            data_root=data_root,
+            classes=named,
+            group_by=group_by,
+            seed=seed,
+            listener=listener,
+        )
     listener.show_audit(result)

@@ -12,6 +12,7 @@ from striate.data import splits
 from striate.data.classes import choose_classes, compare_classes, empty_classes, labels_to_numbers
 from striate.data.decoding import pixels_of
 from striate.data.geometry import choose_channels, choose_size
+from striate.data.groups import group_names, spread_over
 from striate.data.images import ImageSet, ImageSets, Pixels
 from striate.data.inspection import Inspection, inspect
 from striate.data.lookup import find_source
@@ -96,12 +97,13 @@ def _assign(source: Source, inspection: Inspection, config: DataConfig) -> _Assi
     pool = [row for row, split in enumerate(final) if split == splits.POOL]
     class_names = tuple(sorted({source.samples[row].label for row in pool}))
     _require_classes(class_names, source, inspection)
-    carved = splits.carve(
-        [source.samples[row].path for row in pool],
-        [source.samples[row].label for row in pool],
-        plan.shares,
-        config.seed,
-    )
+    labels = [source.samples[row].label for row in pool]
+    groups = None if config.group_by is None else group_names(source, config.data, config.group_by)
+    if groups is None:
+        paths = [source.samples[row].path for row in pool]
+        carved = splits.carve(paths, labels, plan.shares, config.seed)
+    else:
+        carved = splits.carve_groups([groups[row] for row in pool], labels, plan.shares, config.seed)
     for row, split in zip(pool, carved, strict=True):
         final[row] = split
         notes[row] = "" if split else LEFT_OUT
@@ -109,11 +111,24 @@ def _assign(source: Source, inspection: Inspection, config: DataConfig) -> _Assi
     for row, split in enumerate(final):
         if split and source.samples[row].label not in class_names:
             final[row], notes[row] = "", NO_TRAINING_IMAGES
+    if groups is not None:
+        messages += _divided(groups, final)
     if "test" not in final:
         raise DataError("no image is left to test with: the test split has none of the trained classes.")
     if "val" not in final and (plan.shares.val > 0 or "val" in plan.roles.values()):
         messages.append("No image is left to validate with, so the last epoch is kept.")
     return _Assignment(final, notes, class_names, (*plan.messages, *messages))
+
+
+def _divided(groups: Sequence[str], final: Sequence[str]) -> list[str]:
+    """Return a message about groups that the data's own splits divide."""
+    divided = spread_over(groups, final)
+    if not divided:
+        return []
+    return [
+        f"{len(divided)} group(s) of --group-by lie in several of the given splits, which are kept; "
+        f"the first: {divided[0]!r}."
+    ]
 
 
 def _given_splits(source: Source, inspection: Inspection, plan: splits.Plan) -> tuple[list[str], list[str]]:

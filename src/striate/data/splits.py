@@ -8,7 +8,7 @@ whether other classes take part does not change which images of a class test.
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -98,8 +98,37 @@ def allot(n: int, shares: Shares) -> tuple[int, int, int]:
     return counts[2], counts[1], counts[0]
 
 
-def carve(paths: Sequence[str], labels: Sequence[str], shares: Shares, seed: int) -> list[str]:
+def carve_groups(groups: Sequence[str], labels: Sequence[str], shares: Shares, seed: int) -> list[str]:
+    """Return the split of each image of the pool, as `carve` does, but the same for all images of a group.
+
+    Groups are drawn in place of images: a group counts for the label that most of its images have.
+
+    Raises:
+        DataError: a class has a single group, or is left without an image to train with.
+    """
+    members: dict[str, Counter[str]] = defaultdict(Counter)
+    for group, label in zip(groups, labels, strict=True):
+        members[group][label] += 1
+    names = sorted(members)
+    main = [min(members[name], key=lambda label: (-members[name][label], label)) for name in names]
+    split_of = dict(zip(names, carve(names, main, shares, seed, "group"), strict=True))
+    result = [split_of[group] for group in groups]
+    trained = {label for label, split in zip(labels, result, strict=True) if split == "train"}
+    lacking = sorted(set(labels) - trained)
+    if lacking:
+        raise DataError(
+            f"--group-by leaves class {lacking[0]!r} without an image to train with: "
+            "its groups are of several classes. Try another --seed, or finer groups."
+        )
+    return result
+
+
+def carve(
+    paths: Sequence[str], labels: Sequence[str], shares: Shares, seed: int, unit: str = "image"
+) -> list[str]:
     """Return `train`, `val`, `test` or `""` (not used) for each image of the pool, stratified by label.
+
+    `unit` is what the paths are called in messages.
 
     Raises:
         DataError: a class has a single image.
@@ -111,7 +140,7 @@ def carve(paths: Sequence[str], labels: Sequence[str], shares: Shares, seed: int
     for label, indices in members.items():
         if len(indices) == 1:
             raise DataError(
-                f"class {label!r} has a single image to train and test with ({paths[indices[0]]}). "
+                f"class {label!r} has a single {unit} to train and test with ({paths[indices[0]]}). "
                 "Add images of it, or name the classes to use with --classes."
             )
         indices.sort(key=lambda index: paths[index])

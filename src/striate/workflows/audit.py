@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,7 @@ def audit_data(
     out: PathLike | None = None,
     data_root: str | None = None,
     classes: Sequence[str] | None = None,
+    group_by: str | None = None,
     seed: int = 0,
     features: np.ndarray | None = None,
     listener: Listener | None = None,
@@ -56,6 +57,7 @@ def audit_data(
         out: folder to write; by default `runs/<data>-audit`. What an earlier audit wrote there is replaced.
         data_root: folder in which named data sets lie.
         classes: only these.
+        group_by: column of the CSV file, or pattern on paths: images that share it never lie in two folds.
         seed: of folds and draws.
         features: float (N, D), a row for each image that decodes, in the order of their paths; with it,
             likely label errors, outliers and near-duplicates in features are looked for too.
@@ -67,6 +69,7 @@ def audit_data(
     """
     from striate import audit
     from striate.data.classes import choose_classes
+    from striate.data.groups import group_names
     from striate.data.lookup import find_source
 
     listener = listener or Listener()
@@ -75,20 +78,30 @@ def audit_data(
         listener.message(message)
     images = audit.read(source, listener.stage)
     groups = audit.find_duplicates(images, listener.stage)
-    together = _together(len(images), groups)
+    named = None if group_by is None else group_names(source, os.fspath(data), group_by)
+    own = None if named is None else dict(zip((item.path for item in source.samples), named, strict=True))
+    together = _together(images, groups, own)
     found = audit.find_shortcuts(images, together, seed=seed, progress=listener.stage)
     findings = audit.Findings(images, groups, found, **_by_features(features, images, together, seed))
     folder = Path(out) if out is not None else Path("runs") / f"{images.name}-audit"
     return _write(folder, findings)
 
 
-def _together(n: int, groups: Sequence[Group]) -> list[str]:
-    """Return a name for each image that its copies share: copies never lie in two folds."""
-    names = [f"image {number}" for number in range(n)]
-    for position, group in enumerate(groups):
-        for number in group.members:
-            names[number] = f"group {position}"
-    return names
+def _together(images: Images, groups: Sequence[Group], own: Mapping[str, str] | None) -> list[str]:
+    """Return a name for each image, shared with its copies and with what `own` (by path) puts with it."""
+    names = [path if own is None else own[path] for path in images.paths]
+    joined: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while name in joined:
+            name = joined[name]
+        return name
+
+    for group in groups:
+        first, *others = dict.fromkeys(root(names[number]) for number in group.members)
+        for other in others:
+            joined[other] = first
+    return [root(name) for name in names]
 
 
 def _by_features(
