@@ -27,6 +27,7 @@ def scratch(write_stripes, tmp_path, monkeypatch) -> Path:
     """A working folder with what the pages take for granted: photos, pictures, a net.yaml, Fashion-MNIST."""
     for name, seed in (("photos", 0), ("other_photos", 1)):
         write_stripes(tmp_path / name, {"cat": 12, "dog": 12, "owl": 12}, side=16, seed=seed)
+    (tmp_path / "photos-marks.csv").write_text("image,action,label\ncat/000.png,drop,\n", encoding="utf-8")
     shutil.copytree(tmp_path / "other_photos" / "cat", tmp_path / "new")
     (tmp_path / "net.yaml").write_text(documents.blocks("docs/networks.md", "yaml")[0], encoding="utf-8")
     Image.new("L", (8, 8), 90).save(tmp_path / "three.png")
@@ -72,7 +73,7 @@ def commands_of_the_table() -> list[list[str]]:
 @pytest.mark.slow
 def test_commands_of_the_readme_run_in_the_order_in_which_they_stand(scratch, capsys):
     commands = documents.commands("README.md") + commands_of_the_table()
-    assert len(commands) == 11
+    assert len(commands) == 12
     for arguments in commands:
         if "--resume" in arguments:
             cut_short(arguments[-1])
@@ -103,7 +104,7 @@ def test_python_of_the_pages_runs(page, scratch, capsys):
         exec(compile(block, page, "exec"), {})
 
 
-@pytest.mark.parametrize("page", ["docs/data.md", "docs/networks.md"])
+@pytest.mark.parametrize("page", ["docs/audit.md", "docs/data.md", "docs/networks.md"])
 def test_commands_of_the_pages_run(page, scratch, capsys):
     commands = documents.commands(page)
     assert commands
@@ -121,6 +122,7 @@ def test_every_code_block_is_run_by_a_test_here_or_in_the_tests_of_its_subject()
         ("README.md", "sh"),
         ("README.md", "python"),
         ("CONTRIBUTING.md", "sh"),
+        ("audit.md", "sh"),
         ("bundle.md", "json"),
         ("bundle.md", "python"),
         ("data.md", "sh"),
