@@ -74,6 +74,18 @@ def test_planted_copies_are_found_and_nothing_else(tiles, gather, way):
     assert all(group.across_splits for group in groups)
 
 
+def test_many_copies_of_each_of_a_few_images_are_all_found(tiles, gather):
+    contents = {
+        f"train/a/{number:03d}-{quality}.jpg": jpeg(tile, quality)
+        for number, tile in enumerate(tiles[:12])
+        for quality in range(40, 95, 5)
+    }
+    images = gather(contents)
+    groups = find_duplicates(images)
+    assert sorted(len(group.members) for group in groups) == [11] * 12
+    assert all(len({images.paths[number][:11] for number in group.members}) == 1 for group in groups)
+
+
 def test_distinct_photos_are_no_copies(tiles, gather):
     assert find_duplicates(gather({f"train/a/{n:03d}.png": tile for n, tile in enumerate(tiles)})) == ()
 
