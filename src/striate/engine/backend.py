@@ -9,6 +9,7 @@ except `to_numpy`, which is called where a person asks for numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -121,18 +122,30 @@ def arange(stop: int, like: Array) -> Array:
     return xp.arange(stop, dtype=xp.int64, device=device(like))
 
 
+def check_array(name: str, value: Any) -> None:
+    """Refuse what is no array, a list or None say.
+
+    Raises:
+        TypeError: names argument, expected and got.
+    """
+    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+        raise TypeError(f"{name}: expected an array, got {type(value).__name__}")
+
+
 def check_float(**arrays: Array | None) -> None:
     """Refuse arrays that are not float32 or float64, or not all of one dtype; the names are the arguments'.
+
+    The first one must be there; later ones may be None.
 
     Raises:
         TypeError: names argument, expected and got.
     """
     first = None
+    array: Any
     for name, array in arrays.items():
-        if array is None:
+        if array is None and first is not None:
             continue
-        if not hasattr(array, "dtype"):
-            raise TypeError(f"{name}: expected an array, got {type(array).__name__}")
+        check_array(name, array)
         dtype = str(array.dtype).rpartition(".")[2]  # libraries' own dtypes cannot be compared
         if dtype not in ("float32", "float64"):
             hint = "; images of whole numbers become floats by x.astype(np.float32) / 255"
@@ -152,8 +165,10 @@ def check_ndim(name: str, array: Array, allowed: tuple[int, ...], layout: str) -
         layout: what they are, `(N, C, H, W) or (C, H, W)`.
 
     Raises:
+        TypeError: no array.
         ValueError: names argument, expected and got.
     """
+    check_array(name, array)
     if array.ndim not in allowed:
         raise ValueError(f"{name}: expected {layout}, got shape {tuple(array.shape)}")
 
@@ -162,14 +177,32 @@ def check_shape(name: str, array: Array, expected: Sequence[int]) -> None:
     """Refuse an array that has not exactly the `expected` shape: nothing is ever broadcast silently.
 
     Raises:
+        TypeError: no array.
         ValueError: names argument, expected and got.
     """
+    check_array(name, array)
     if tuple(array.shape) != tuple(expected):
         raise ValueError(f"{name}: expected shape {tuple(expected)}, got {tuple(array.shape)}")
 
 
-def check_whole(name: str, value: Any, minimum: int = 1) -> int:
-    """Return `value` as an int, or refuse what is no whole number of at least `minimum`.
+def check_axis(name: str, value: Any, ndim: int) -> int:
+    """Return `value` as an axis from 0 on, or refuse what is none of an array with `ndim` dimensions.
+
+    An array without dimensions is taken to have one, as in torch.
+
+    Raises:
+        TypeError: no whole number.
+        ValueError: names argument, expected and got.
+    """
+    dimensions = max(ndim, 1)
+    axis = check_whole(name, value, minimum=None)
+    if not -dimensions <= axis < dimensions:
+        raise ValueError(f"{name}: expected from {-dimensions} to {dimensions - 1}, got {axis}")
+    return axis % dimensions
+
+
+def check_whole(name: str, value: Any, minimum: int | None = 1) -> int:
+    """Return `value` as an int, or refuse what is no whole number of at least `minimum`, if there is one.
 
     Raises:
         TypeError: no whole number.
@@ -177,9 +210,24 @@ def check_whole(name: str, value: Any, minimum: int = 1) -> int:
     """
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{name}: expected a whole number, got {value!r}")
-    if value < minimum:
+    if minimum is not None and value < minimum:
         raise ValueError(f"{name}: expected at least {minimum}, got {value}")
     return int(value)
+
+
+def check_number(name: str, value: Any, minimum: float = -math.inf) -> float:
+    """Return `value` as a float, or refuse what is no finite number of at least `minimum`.
+
+    Raises:
+        TypeError: no number.
+        ValueError: smaller than `minimum`, infinite or undefined.
+    """
+    if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    if not (minimum <= value < math.inf and value > -math.inf):
+        expected = "a finite number" if minimum == -math.inf else f"a number of at least {minimum:g}"
+        raise ValueError(f"{name}: expected {expected}, got {value}")
+    return float(value)
 
 
 def check_pair(name: str, value: Any, minimum: int = 1) -> tuple[int, int]:

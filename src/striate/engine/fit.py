@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from striate.engine.backend import Array, from_numpy, is_numpy, namespace
+from striate.engine.backend import Array, check_whole, from_numpy, is_numpy, namespace
 from striate.engine.losses import Loss, predicted_classes
 from striate.engine.network import Network, watching
 from striate.engine.optim import Optimizer
@@ -112,7 +112,11 @@ def fit(
 
     Raises:
         NotFiniteError: the loss is infinite or undefined; names the layer where that begins.
+        ValueError: no epochs, or an optimizer over the parameters of another network.
+        TypeError: no network of the engine, or no batches.
     """
+    _check_fit(network, optimizer, train=train, val=val)
+    check_whole("epochs", epochs)
     loss = loss or Loss(network.output)
     steady = optimizer.lr
     rows: list[dict[str, Any]] = []
@@ -207,6 +211,20 @@ def first_not_finite(network: Network, x: Array) -> str:
     network.forget()
     broken = [path for path, output in seen.outputs.items() if not _finite(output)]
     return f"the output of {broken[0]}" if broken else "the loss itself"
+
+
+def _check_fit(network: Network, optimizer: Optimizer, **batches: Batches | None) -> None:
+    if not isinstance(network, Network):
+        raise TypeError(f"network: expected a Network of the engine, got {type(network).__name__}")
+    for name, given in batches.items():
+        if not hasattr(given, "epoch") and not (name == "val" and given is None):
+            raise TypeError(f"{name}: expected Samples(images, labels), got {type(given).__name__}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer: expected SGD, Adam or AdamW, got {type(optimizer).__name__}")
+    own = {id(parameter) for parameter in network.parameters().values()}
+    for name, parameter in optimizer.parameters.items():
+        if id(parameter) not in own:
+            raise ValueError(f"optimizer: expected parameters of this network, got another's {name}")
 
 
 def _rates(rate: Callable[[int], float] | None, first: int, steady: float) -> Callable[[int], float]:

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from striate.engine import functional as F
-from striate.engine.backend import Array, full, namespace, zeros
+from striate.engine.backend import (
+    Array,
+    check_float,
+    check_ndim,
+    check_number,
+    check_shape,
+    full,
+    namespace,
+    zeros,
+)
 
 LossName = Literal["cross-entropy", "nll", "bce", "squared-error"]
 
@@ -50,6 +59,9 @@ class Loss:
         known = FITTING[self.output]
         if self.name is not None and self.name not in known:
             raise ValueError(f"name: expected {' or '.join(known)} for {self.output}, got {self.name!r}")
+        check_number("label_smoothing", self.label_smoothing, 0)
+        if self.label_smoothing > 1:
+            raise ValueError(f"label_smoothing: expected from 0 to 1, got {self.label_smoothing}")
 
     def plain(self) -> Loss:
         """Return the same loss without smoothing and class weights, to measure by."""
@@ -61,13 +73,19 @@ class Loss:
         Args:
             raw: what the network put out, (B, K) or (B, 1).
             targets: labels (B,), whole numbers; or shares of classes (B, K) in the dtype of `raw`.
+
+        Raises:
+            ValueError: a shape does not fit, or a label is out of range.
+            TypeError: no floating outputs.
         """
+        _check_raw(raw, self.output)
         if self._squared:
             return F.mse_loss(raw[:, 0], *self._shares(raw, targets))
         return F.cross_entropy(as_logits(raw, self.output), targets, **self._settings())
 
     def backward(self, raw: Array, targets: Array) -> Array:
         """Return the gradient of the mean loss for `raw`, in its shape."""
+        _check_raw(raw, self.output)
         one = full((), 1.0, raw)
         if self._squared:
             share, reduction, weight = self._shares(raw, targets)
@@ -85,12 +103,31 @@ class Loss:
 
     def _shares(self, raw: Array, targets: Array) -> tuple[Array, str, Array | None]:
         """The smoothed share of the second class, the reduction, and each sample's weight."""
-        xp = namespace(raw)
-        share = targets[:, 1] if targets.ndim == 2 else xp.astype(targets, raw.dtype)
+        share = _second_share(raw, targets)
         smoothed = share * (1 - self.label_smoothing) + self.label_smoothing / 2
         if self.class_weights is None:
             return smoothed, "mean", None
+        check_shape("class_weights", self.class_weights, (2,))
         return smoothed, "mean", self.class_weights[0] * (1 - share) + self.class_weights[1] * share
+
+
+def _check_raw(raw: Array, output: str) -> None:
+    check_float(raw=raw)
+    check_ndim("raw", raw, (2,), "(B, K)")
+    if output in ("logit", "probability"):
+        check_shape("raw", raw, (raw.shape[0], 1))
+
+
+def _second_share(raw: Array, targets: Array) -> Array:
+    """Return the share of the second of two classes, (B,), in the dtype of raw."""
+    check_ndim("targets", targets, (1, 2), "labels (B,) or shares (B, 2)")
+    check_shape("targets", targets, (raw.shape[0], 2)[: targets.ndim])
+    if targets.ndim == 2:
+        return targets[:, 1]
+    xp = namespace(targets)
+    if not xp.isdtype(targets.dtype, "integral") or xp.any((targets < 0) | (targets > 1)):
+        raise ValueError(f"targets: expected labels 0 and 1, got {targets}")
+    return xp.astype(targets, raw.dtype)
 
 
 def as_logits(raw: Array, output: str) -> Array:

@@ -8,12 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from striate.engine import parallel
-from striate.engine.backend import Array, from_numpy, is_numpy, namespace, to_numpy, zeros
+from striate.engine.backend import (
+    Array,
+    check_float,
+    check_number,
+    check_shape,
+    from_numpy,
+    is_numpy,
+    namespace,
+    to_numpy,
+    zeros,
+)
 from striate.engine.parameter import Parameter
 
 State = dict[str, Array]
@@ -41,8 +51,9 @@ class Optimizer:
         weight_decay: float = 0.0,
         undecayed: Collection[str] = (),
     ) -> None:
-        _check_range("lr", lr)
-        _check_range("weight_decay", weight_decay)
+        _check_parameters(parameters)
+        check_number("lr", lr, 0)
+        check_number("weight_decay", weight_decay, 0)
         unknown = [name for name in undecayed if name not in parameters]
         if unknown:
             raise ValueError(f"undecayed: expected names of parameters, got {unknown[0]!r}")
@@ -54,10 +65,17 @@ class Optimizer:
         self.state: dict[str, State] = {}
 
     def step(self) -> None:
-        """Change every parameter that has a gradient, in place; the gradients stay as they are."""
+        """Change every parameter that has a gradient, in place; the gradients stay as they are.
+
+        Raises:
+            ValueError: a gradient of another shape than its parameter's.
+            TypeError: of another dtype.
+        """
         for name, parameter in self.parameters.items():
             if parameter.grad is None:
                 continue
+            check_shape(f"{name}.grad", parameter.grad, parameter.value.shape)
+            check_float(**{name: parameter.value, f"{name}.grad": parameter.grad})
             if name not in self.state:
                 shape = parameter.value.shape
                 self.state[name] = {key: zeros(shape, parameter.value) for key in self.remembered}
@@ -87,7 +105,7 @@ class Optimizer:
         """Put back what `state_arrays` returned, in the library and dtype of each parameter.
 
         Raises:
-            ValueError: an array that this optimizer does not have.
+            ValueError: an array that this optimizer does not have, or of another shape.
         """
         for label, array in arrays.items():
             name, _, key = label.rpartition(":")
@@ -96,6 +114,7 @@ class Optimizer:
             if key == "step":
                 self.steps[name] = int(array)
             else:
+                check_shape(label, array, self.parameters[name].value.shape)
                 copied = from_numpy(np.asarray(array), self.parameters[name].value)
                 self.state.setdefault(name, {})[key] = copied
 
@@ -138,7 +157,7 @@ class SGD(Optimizer):
         undecayed: Collection[str] = (),
     ) -> None:
         super().__init__(parameters, lr, weight_decay, undecayed)
-        _check_range("momentum", momentum)
+        check_number("momentum", momentum, 0)
         if form not in ("torch", "classical"):
             raise ValueError(f"form: expected 'torch' or 'classical', got {form!r}")
         if nesterov and not momentum:
@@ -205,10 +224,10 @@ class Adam(Optimizer):
         undecayed: Collection[str] = (),
     ) -> None:
         super().__init__(parameters, lr, weight_decay, undecayed)
-        for beta in betas:
-            if not 0 <= beta < 1:
-                raise ValueError(f"betas: expected two numbers from 0 to below 1, got {betas}")
-        _check_range("eps", eps)
+        pair = isinstance(betas, tuple | list) and len(betas) == 2
+        if not pair or not all(0 <= check_number("betas", beta) < 1 for beta in betas):
+            raise ValueError(f"betas: expected two numbers from 0 to below 1, got {betas}")
+        check_number("eps", eps, 0)
         self.betas = betas
         self.eps = float(eps)
 
@@ -272,6 +291,10 @@ def _in_pieces(rule: Callable[..., None], *arrays: Array) -> None:
     parallel.run(lambda part: rule(*[array[part] for array in flat]), parts)
 
 
-def _check_range(name: str, value: float) -> None:
-    if not (0 <= value < math.inf):
-        raise ValueError(f"{name}: expected a number of at least 0, got {value}")
+def _check_parameters(parameters: Any) -> None:
+    if not isinstance(parameters, Mapping):
+        kind = type(parameters).__name__
+        raise TypeError(f"parameters: expected a mapping of names, network.parameters(), got {kind}")
+    for name, parameter in parameters.items():
+        if not isinstance(parameter, Parameter):
+            raise TypeError(f"parameters: expected a Parameter for {name!r}, got {type(parameter).__name__}")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from striate.engine.backend import check_whole
+from striate.engine.backend import check_array, check_float, check_whole
 
 
 class SampleBatch(NamedTuple):
@@ -23,10 +23,14 @@ class Samples:
 
     Args:
         inputs: (N, C, H, W) or (N, features), float32 or float64.
-        labels: whole numbers (N,).
+        labels: whole numbers (N,), from 0 on.
         batch_size: images in a batch; the last may be smaller.
         shuffle: whether each epoch has an order of its own, drawn from (seed, epoch).
         seed: of the order.
+
+    Raises:
+        ValueError: not one label for each input, or a negative one.
+        TypeError: inputs that are no floating numbers, or labels that are no whole ones.
     """
 
     def __init__(
@@ -38,8 +42,18 @@ class Samples:
         shuffle: bool = True,
         seed: int = 0,
     ) -> None:
-        if len(inputs) != len(labels) or not len(labels):
-            raise ValueError(f"labels: expected one for each of {len(inputs)} inputs, got {len(labels)}")
+        check_float(inputs=inputs)
+        check_array("labels", labels)
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise TypeError(f"labels: expected whole numbers, got {labels.dtype}")
+        if inputs.ndim < 2:
+            raise ValueError(f"inputs: expected (N, C, H, W) or (N, features), got shape {inputs.shape}")
+        if labels.shape != (len(inputs),) or not len(labels):
+            raise ValueError(
+                f"labels: expected one for each of {len(inputs)} inputs, got shape {labels.shape}"
+            )
+        if labels.min() < 0:
+            raise ValueError(f"labels: expected numbers from 0 on, got {labels.min()}")
         self.inputs = inputs
         self.labels = labels
         self.batch_size = check_whole("batch_size", batch_size)

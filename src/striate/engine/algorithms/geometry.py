@@ -159,9 +159,9 @@ def _sides(
     padding: Padding, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> Sides:
     """Return the four sides of any form of `padding`; `"same"` puts an odd zero below and right, as torch."""
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return (0, 0), (0, 0)
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         if stride != (1, 1):
             raise ValueError(
                 f"padding: expected numbers where the stride is not 1, got 'same' and stride {stride}"
@@ -170,7 +170,9 @@ def _sides(
         return (total[0] // 2, total[0] - total[0] // 2), (total[1] // 2, total[1] - total[1] // 2)
     if isinstance(padding, str):
         raise ValueError(f"padding: expected numbers, 'same' or 'valid', got {padding!r}")
-    if isinstance(padding, tuple | list) and len(padding) == 2 and not isinstance(padding[0], int):
+    if isinstance(padding, tuple | list) and any(isinstance(side, tuple | list) for side in padding):
+        if [len(side) if isinstance(side, tuple | list) else 0 for side in padding] != [2, 2]:
+            raise ValueError(f"padding: expected ((top, bottom), (left, right)), got {padding!r}")
         return check_pair("padding", padding[0], 0), check_pair("padding", padding[1], 0)
     height, width = check_pair("padding", padding, 0)
     return (height, height), (width, width)

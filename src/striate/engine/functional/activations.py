@@ -12,7 +12,16 @@ import math
 
 import numpy as np
 
-from striate.engine.backend import Array, check_choice, check_float, check_shape, is_numpy, namespace
+from striate.engine.backend import (
+    Array,
+    check_axis,
+    check_choice,
+    check_float,
+    check_number,
+    check_shape,
+    is_numpy,
+    namespace,
+)
 from striate.engine.elementwise import elementwise, elementwise_into
 from striate.engine.functional.normal import normal_cdf
 
@@ -35,7 +44,7 @@ def relu_backward(grad_output: Array, x: Array, *, saved: Array | None = None) -
 
     The slope of max(x, 0) is 1 above and 0 below zero. At exactly 0 it has none; 0 is taken, as in torch.
     """
-    _check_pair(grad_output, x)
+    _check_pair(grad_output, x, saved)
     sign = x if saved is None else saved
     if is_numpy(grad_output, sign):
         return elementwise_into(_pass_positive, grad_output, sign)
@@ -57,12 +66,14 @@ def relu6_backward(grad_output: Array, x: Array) -> Array:
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """Return x where positive, else negative_slope * x (Maas et al. 2013)."""
     _check(x)
+    check_number("negative_slope", negative_slope)
     return elementwise(lambda x: namespace(x).where(x > 0, x, x * negative_slope), x)
 
 
 def leaky_relu_backward(grad_output: Array, x: Array, negative_slope: float = 0.01) -> Array:
     """Return grad_output where x > 0, else negative_slope * grad_output."""
     _check_pair(grad_output, x)
+    check_number("negative_slope", negative_slope)
     return elementwise(lambda g, x: namespace(g).where(x > 0, g, g * negative_slope), grad_output, x)
 
 
@@ -82,7 +93,7 @@ def sigmoid_backward(grad_output: Array, x: Array, *, saved: Array | None = None
 
     With e = exp(-x), y = 1 / (1 + e): dy/dx = e / (1 + e)^2 = y * (1 - y).
     """
-    _check_pair(grad_output, x)
+    _check_pair(grad_output, x, saved)
     y = sigmoid(x) if saved is None else saved
     return elementwise(lambda g, y: g * (1 - y) * y, grad_output, y)
 
@@ -96,7 +107,7 @@ def tanh(x: Array, *, return_saved: bool = False) -> Array:
 
 def tanh_backward(grad_output: Array, x: Array, *, saved: Array | None = None) -> Array:
     """Return grad_output * (1 - y^2) with y = tanh(x), for tanh = sinh / cosh has the slope 1 - tanh^2."""
-    _check_pair(grad_output, x)
+    _check_pair(grad_output, x, saved)
     y = tanh(x) if saved is None else saved
     return elementwise(lambda g, y: g * (1 - y * y), grad_output, y)
 
@@ -151,6 +162,7 @@ def softmax(x: Array, dim: int = -1, *, return_saved: bool = False) -> Array:
     exponential overflows. Saved: the output.
     """
     _check(x)
+    dim = check_axis("dim", dim, x.ndim)
     xp = namespace(x)
     if x.ndim == 0:
         return _both(x * 0 + 1, return_saved)
@@ -164,7 +176,8 @@ def softmax_backward(grad_output: Array, x: Array, dim: int = -1, *, saved: Arra
     dy_i/dx_j = y_i * ([i = j] - y_j); summed over i with the weights grad_output_i that is the formula. Each
     output depends on every input of its row: a gradient in which all are equal changes nothing.
     """
-    _check_pair(grad_output, x)
+    _check_pair(grad_output, x, saved)
+    dim = check_axis("dim", dim, x.ndim)
     y = softmax(x, dim) if saved is None else saved
     if x.ndim == 0:
         return grad_output * 0
@@ -179,6 +192,7 @@ def log_softmax(x: Array, dim: int = -1, *, return_saved: bool = False) -> Array
     the output.
     """
     _check(x)
+    dim = check_axis("dim", dim, x.ndim)
     xp = namespace(x)
     if x.ndim == 0:
         return _both(x * 0, return_saved)
@@ -191,7 +205,8 @@ def log_softmax_backward(grad_output: Array, x: Array, dim: int = -1, *, saved: 
 
     d(x_i - log sum exp x)/dx_j = [i = j] - softmax(x)_j, summed over i with the weights grad_output_i.
     """
-    _check_pair(grad_output, x)
+    _check_pair(grad_output, x, saved)
+    dim = check_axis("dim", dim, x.ndim)
     if x.ndim == 0:
         return grad_output * 0
     xp = namespace(x)
@@ -203,9 +218,11 @@ def _check(x: Array) -> None:
     check_float(x=x)
 
 
-def _check_pair(grad_output: Array, x: Array) -> None:
-    check_float(x=x, grad_output=grad_output)
+def _check_pair(grad_output: Array, x: Array, saved: Array | None = None) -> None:
+    check_float(x=x, grad_output=grad_output, saved=saved)
     check_shape("grad_output", grad_output, x.shape)
+    if saved is not None:
+        check_shape("saved", saved, x.shape)
 
 
 def _both(y: Array, return_saved: bool) -> Array:

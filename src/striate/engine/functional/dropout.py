@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from striate.engine.backend import Array, check_float, check_shape, from_numpy, namespace, zeros
+from striate.engine.backend import (
+    Array,
+    check_float,
+    check_number,
+    check_shape,
+    from_numpy,
+    namespace,
+    zeros,
+)
 from striate.engine.elementwise import elementwise
 
 
@@ -62,18 +68,23 @@ def dropout_backward(grad_output: Array, mask: Array | None, p: float = 0.5) -> 
 
 def draw_mask(x: Array, p: float, generator: np.random.Generator) -> Array:
     """Return a mask for x: True, "stays", with probability 1 - p, to 32 binary digits."""
+    if not isinstance(generator, np.random.Generator):
+        raise TypeError(f"generator: expected numpy.random.default_rng(seed), got {generator!r}")
     draws = generator.integers(0, 2**32, size=tuple(x.shape), dtype=np.uint32)
     return from_numpy(draws >= np.uint32(min(round(p * 2**32), 2**32 - 1)), x)
 
 
 def _check(p: float, x: Array) -> None:
     check_float(x=x)
-    if not (math.isfinite(p) and 0 <= p <= 1):
+    check_number("p", p)
+    if not 0 <= p <= 1:
         raise ValueError(f"p: expected a probability from 0 to 1, got {p}")
 
 
 def _apply(values: Array, mask: Array, p: float) -> Array:
     check_shape("mask", mask, values.shape)
+    if not namespace(values, mask).isdtype(mask.dtype, "bool"):
+        raise TypeError(f"mask: expected bool, True for what stays, got {mask.dtype}")
     if p == 1:
         return zeros(values.shape, values)
     scale = 1 / (1 - p)

@@ -87,7 +87,7 @@ def check_needs(needs: Collection[str], known: tuple[str, ...]) -> tuple[str, ..
 
 
 def _check(x: Array, weight: Array) -> None:
-    check_float(x=x, weight=weight)
+    check_float(x=x)
     check_ndim("weight", weight, (1, 2), "(out_features, in_features) or (in_features,)")
     if x.ndim < 1 or x.shape[-1] != weight.shape[-1]:
         raise ValueError(f"x: expected (..., {weight.shape[-1]}) for this weight, got {tuple(x.shape)}")

@@ -14,8 +14,10 @@ from typing import NamedTuple
 from striate.engine.backend import (
     Array,
     arange,
+    check_array,
     check_choice,
     check_float,
+    check_number,
     check_shape,
     device,
     namespace,
@@ -175,6 +177,8 @@ def _cross_entropy_shares(
     logits: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
 ) -> Shares:
     check_float(logits=logits)
+    check_array("target", target)
+    check_number("label_smoothing", label_smoothing)
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing: expected from 0 to 1, got {label_smoothing}")
     xp = namespace(logits, target)
@@ -185,7 +189,7 @@ def _cross_entropy_shares(
     classes = logits.shape[_class_axis(logits)]
     values = target * (1 - label_smoothing) + label_smoothing / classes
     if weight is not None:
-        values = values * _spread(weight, logits)
+        values = values * _spread(_check_weight(weight, classes, logits), logits)
     return Shares(values, _size(logits) / classes)
 
 
@@ -208,6 +212,7 @@ def _label_shares(
 
 
 def _check_labels(target: Array, logits: Array, classes: int, ignore_index: int) -> None:
+    check_array("target", target)
     xp = namespace(target)
     if not xp.isdtype(target.dtype, "integral"):
         raise TypeError(f"target: expected labels, whole numbers, got {target.dtype}")
@@ -289,6 +294,7 @@ def _scale(
 ) -> Array:
     """Return what the slopes are multiplied by: grad_output, divided as the reduction does."""
     check_choice("reduction", reduction, "mean", "sum", "none")
+    check_float(input=logits, grad_output=grad_output)
     if reduction != "none":
         check_shape("grad_output", grad_output, ())
         return grad_output / divisor if reduction == "mean" else grad_output

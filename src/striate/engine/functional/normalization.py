@@ -6,7 +6,15 @@ from collections.abc import Collection
 from math import prod
 from typing import NamedTuple
 
-from striate.engine.backend import Array, check_float, check_shape, check_whole, is_numpy, namespace
+from striate.engine.backend import (
+    Array,
+    check_float,
+    check_number,
+    check_shape,
+    check_whole,
+    is_numpy,
+    namespace,
+)
 from striate.engine.functional import normalization_numpy
 from striate.engine.functional.linear import check_needs
 
@@ -69,6 +77,7 @@ def batch_norm(
     """
     check_float(x=x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     _check_channels(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
+    check_number("eps", eps, 0)
     own = _uses_batch(running_mean, running_var, training)
     statistics = _measure(x, eps, training) if own else _running(running_mean, running_var, eps)
     scale = statistics.inverse_deviation if weight is None else statistics.inverse_deviation * weight
@@ -120,9 +129,12 @@ def batch_norm_backward(
         saved: what the forward returned with `return_saved=True`.
         needs: out of `x`, `weight`, `bias`.
     """
-    check_float(x=x, grad_output=grad_output, running_mean=running_mean, weight=weight)
+    check_float(
+        x=x, grad_output=grad_output, running_mean=running_mean, running_var=running_var, weight=weight
+    )
     _check_channels(x, running_mean=running_mean, running_var=running_var, weight=weight)
     check_shape("grad_output", grad_output, x.shape)
+    check_number("eps", eps, 0)
     wanted = check_needs(needs, GRADIENTS)
     own = _uses_batch(running_mean, running_var, training)
     if saved is None:
@@ -181,7 +193,9 @@ def update_running(
         if num_batches_tracked is None:
             raise ValueError("num_batches_tracked: expected the number of batches so far, got None")
         momentum = 1 / check_whole("num_batches_tracked", num_batches_tracked)
-    statistics = source if isinstance(source, Statistics) else _measure(source, 0.0, training=True)
+    statistics = source if isinstance(source, Statistics) else _measure_batch(source)
+    check_shape("running_mean", running_mean, statistics.mean.shape)
+    check_shape("running_var", running_var, statistics.mean.shape)
     if statistics.values < 2:
         raise ValueError("source: expected a batch, or what batch_norm saved of one in training")
     unbiased = statistics.variance * (statistics.values / (statistics.values - 1))
@@ -189,8 +203,14 @@ def update_running(
     return mean, (1 - momentum) * running_var + momentum * unbiased
 
 
+def _measure_batch(x: Array) -> Statistics:
+    check_float(source=x)
+    _check_channels(x)
+    return _measure(x, 1.0, training=True)  # the deviation, which alone depends on eps, is not asked for
+
+
 def _measure(x: Array, eps: float, training: bool) -> Statistics:
-    if training and _count(x) == 1:
+    if training and _count(x) < 2:
         raise ValueError(
             f"x: expected more than one value in each channel while training, got shape {tuple(x.shape)}"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from striate.engine.backend import Array, check_choice, check_float, check_shape, namespace
+from striate.engine.backend import Array, check_choice, check_float, check_number, check_shape, namespace
 
 
 def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array | None = None) -> Array:
@@ -39,6 +39,7 @@ def mse_loss_backward(
         weight: as in the forward.
     """
     _check(input, target, weight, reduction)
+    check_float(input=input, grad_output=grad_output)
     check_shape("grad_output", grad_output, input.shape if reduction == "none" else ())
     slope = 2 * (input - target)
     slope = slope if weight is None else slope * weight
@@ -52,12 +53,17 @@ def l2_penalty(weight: Array, strength: float) -> Array:
     strength = d / 2 (without momentum or adaptive steps, whose order of operations tells the two apart).
     """
     check_float(weight=weight)
+    check_number("strength", strength)
     return strength * namespace(weight).sum(weight * weight)
 
 
 def l2_penalty_backward(grad_output: Array | float, weight: Array, strength: float) -> Array:
     """Return grad_output * 2 * strength * w, in the shape of weight."""
     check_float(weight=weight)
+    check_number("strength", strength)
+    if not isinstance(grad_output, int | float):
+        check_float(weight=weight, grad_output=grad_output)
+        check_shape("grad_output", grad_output, ())
     return (2 * strength * grad_output) * weight
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from striate.engine.backend import Array, check_shape, namespace
+from striate.engine.backend import Array, check_array, check_axis, check_shape, namespace
 
 
 def flatten(x: Array, start_dim: int = 1, end_dim: int = -1) -> Array:
@@ -15,7 +15,8 @@ def flatten(x: Array, start_dim: int = 1, end_dim: int = -1) -> Array:
     Raises:
         ValueError: x has no such dimensions, or the first comes after the last.
     """
-    return namespace(x).reshape(x, _flat_shape(x, start_dim, end_dim))
+    shape = _flat_shape(x, start_dim, end_dim)
+    return namespace(x).reshape(x, shape)
 
 
 def flatten_backward(grad_output: Array, x: Array, start_dim: int = 1, end_dim: int = -1) -> Array:
@@ -25,11 +26,8 @@ def flatten_backward(grad_output: Array, x: Array, start_dim: int = 1, end_dim: 
 
 
 def _flat_shape(x: Array, start_dim: int, end_dim: int) -> tuple[int, ...]:
-    dimensions = max(x.ndim, 1)
-    for name, value in (("start_dim", start_dim), ("end_dim", end_dim)):
-        if not -dimensions <= value < dimensions:
-            raise ValueError(f"{name}: expected from {-dimensions} to {dimensions - 1}, got {value}")
-    start, end = start_dim % dimensions, end_dim % dimensions
+    check_array("x", x)
+    start, end = check_axis("start_dim", start_dim, x.ndim), check_axis("end_dim", end_dim, x.ndim)
     if start > end:
         raise ValueError(f"start_dim: expected at most end_dim {end_dim}, got {start_dim}")
     shape = tuple(x.shape)

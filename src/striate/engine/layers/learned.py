@@ -8,7 +8,7 @@ import numpy as np
 
 from striate.engine import functional as F
 from striate.engine.algorithms import Padding
-from striate.engine.backend import Array, Pair, check_pair
+from striate.engine.backend import Array, Pair, check_pair, check_whole
 from striate.engine.layers.base import Layer, gather, present
 from striate.engine.parameter import Parameter
 
@@ -44,7 +44,9 @@ class Conv2d(Layer):
         algorithm: str = "auto",
     ) -> None:
         super().__init__()
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+            check_whole(name, value)
+        if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"groups: expected a divisor of in_channels = {in_channels} and out_channels = "
                 f"{out_channels}, got {groups}"
@@ -94,7 +96,8 @@ class Linear(Layer):
         self, in_features: int, out_features: int, bias: bool = True, *, generator: np.random.Generator
     ) -> None:
         super().__init__()
-        self.weight, self.bias = _draw((out_features, in_features), bias, generator)
+        shape = (check_whole("out_features", out_features), check_whole("in_features", in_features))
+        self.weight, self.bias = _draw(shape, bias, generator)
 
     def own_parameters(self) -> dict[str, Parameter]:
         """Return weight (out_features, in_features) and bias (out_features,)."""
@@ -116,6 +119,8 @@ def _draw(
     shape: tuple[int, ...], bias: bool, generator: np.random.Generator
 ) -> tuple[Parameter, Parameter | None]:
     """Draw weight and bias uniformly within +-1 / sqrt(fan_in), fan_in being the inputs of one output."""
+    if not isinstance(generator, np.random.Generator):
+        raise TypeError(f"generator: expected numpy.random.default_rng(seed), got {generator!r}")
     bound = 1 / math.sqrt(max(1, math.prod(shape[1:])))
     weight = Parameter(generator.uniform(-bound, bound, shape).astype(np.float32))
     drawn = generator.uniform(-bound, bound, shape[:1]).astype(np.float32) if bias else None

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from striate.engine import functional as F
-from striate.engine.backend import Array
+from striate.engine.backend import Array, check_number, check_whole
 from striate.engine.layers.base import Layer, gather, present
 from striate.engine.parameter import Parameter
 
@@ -31,7 +31,8 @@ class _BatchNorm(Layer):
         self, num_features: int, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True
     ) -> None:
         super().__init__()
-        self.eps = eps
+        check_whole("num_features", num_features)
+        self.eps = check_number("eps", eps, 0)
         self.momentum = momentum
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
