@@ -1,9 +1,9 @@
 """How images lie in memory: channels first, or channels last.
 
 The shape is always (N, C, H, W). An array that is *channels-last* is a transposed view of (N, H, W, C): all
-channels of a pixel are neighbours in memory, as the fastest convolutions want them. Every operation works in
-either layout and puts out the layout that came in, as in torch, so that nothing is rearranged on the way
-through a network. Arrays that are neither are copied into channels first.
+channels of a pixel are neighbours in memory, as the fastest convolutions put them out. Every other operation
+works in either layout and puts out the layout that came in, as in torch, so that nothing is rearranged on the
+way through a network. Arrays that are neither are copied into channels first.
 """
 
 from __future__ import annotations

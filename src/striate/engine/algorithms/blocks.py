@@ -3,7 +3,8 @@
 Images lie in memory as (N, C, H, W). Inside a block the channels may come last, (n, h, w, C): then all
 channels of a pixel are neighbours, a patch is a few long runs, and matrix products need no rearrangement.
 `load` brings a piece of images into that form with its padding. Arrays that are channels-last in memory
-already (a transposed view of (N, H, W, C)) pass through at the speed of a plain copy.
+already (a transposed view of (N, H, W, C)) pass through at the speed of a plain copy. Outputs lie channels
+last, whatever the input does: that is how products of pixels with kernels come out.
 
 The batch is cut into lanes, by shape alone; threads take lanes as they come. A lane adds up its own part of
 the weight gradient, and the lanes' parts are added in their order: the same bits, however many threads there
@@ -118,10 +119,31 @@ def pitch(length: int) -> int:
 
 def like(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Return an empty (N, C, H, W) array, channels-last in memory where x is."""
-    N, C, H, W = shape
     if x.strides[1] == x.itemsize and x.shape[1] > 1 and not x.flags.c_contiguous:
-        return np.empty((N, H, W, C), x.dtype).transpose(0, 3, 1, 2)
+        return channels_last(shape, x.dtype)
     return np.empty(shape, x.dtype)
+
+
+def channels_last(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Return an empty (N, C, H, W) array, channels last in memory, as products of pixels come out."""
+    N, C, H, W = shape
+    return np.empty((N, H, W, C), dtype).transpose(0, 3, 1, 2)
+
+
+def rows_in(images: np.ndarray, some: slice, strip: slice) -> np.ndarray:
+    """Return a view of a piece of channels-last images, cut by `pieces`, as rows (pixels, C)."""
+    pixels = images.transpose(0, 2, 3, 1)[some, strip]
+    assert pixels.flags.c_contiguous
+    return pixels.reshape(-1, images.shape[1])
+
+
+def rows_of(images: np.ndarray, name: str, scratch: Scratch) -> np.ndarray:
+    """Return images (n, C, h, w) as rows (pixels, C): where they lie if channels last, else a copy."""
+    pixels = images.transpose(0, 2, 3, 1)
+    if not pixels.flags.c_contiguous:
+        pixels = scratch.take(name, *pixels.shape)
+        load(images, pixels, 0, 0, scratch)
+    return pixels.reshape(-1, images.shape[1])
 
 
 def sum_pixels(images: np.ndarray) -> np.ndarray:

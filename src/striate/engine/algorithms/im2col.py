@@ -5,8 +5,9 @@ form a matrix, and with the kernels as rows of another
 
     Y (O, pixels) = W (O, K) @ columns (K, pixels)
 
-One large product runs at the machine's full speed, which pays for copying each input pixel up to kH * kW
-times. Backward:
+(computed transposed, Y^T = columns^T @ W^T, so that the channels of a pixel come out side by side). One large
+product runs at the machine's full speed, which pays for copying each input pixel up to kH * kW times.
+Backward:
 
     dW = dY @ columns^T
     d columns = W^T @ dY     where each column's numbers are added where they came from (col2im)
@@ -41,18 +42,18 @@ def refusal(geometry: Geometry) -> str | None:
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
     """Convolve x (N, C, H, W) with weight (O, C / groups, kH, kW), add bias (O,): return (N, O, H', W')."""
     kernels = _kernels(weight, geometry)
-    output = np.empty(geometry.out_shape, x.dtype)
+    output = blocks.channels_last(geometry.out_shape, x.dtype)
 
     def convolve(lane: slice) -> None:
         scratch = Scratch(x.dtype)
         for images, strips in _blocks(lane, geometry, x.itemsize):
             padded = _pad(x[images], geometry, scratch)
-            for rows in strips:
-                columns = image_to_columns(padded, rows, geometry, scratch)
-                y = scratch.roomy("y", *kernels.shape[:2], columns.shape[2])
-                np.matmul(kernels, columns, out=y)
-                part = output[images, :, rows].swapaxes(0, 1)
-                np.add(y.reshape(part.shape), 0 if bias is None else bias[:, None, None, None], out=part)
+            for strip in strips:
+                columns = image_to_columns(padded, strip, geometry, scratch)
+                y = blocks.rows_in(output, images, strip)
+                np.matmul(columns.swapaxes(1, 2), kernels.swapaxes(1, 2), out=_by_group(y, geometry))
+                if bias is not None:
+                    y += bias
 
     blocks.run(convolve, blocks.lanes(geometry.batch))
     return output
@@ -63,9 +64,10 @@ def backward(
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
     kernels, lanes = _kernels(weight, geometry), blocks.lanes(geometry.batch)
-    grad_x = np.empty(geometry.in_shape, x.dtype) if "x" in needs else None
-    sums = np.zeros((len(lanes), *kernels.shape), x.dtype)
-    bias_sums = np.zeros((len(lanes), *kernels.shape[:2]), x.dtype)
+    grad_x = blocks.like(x, geometry.in_shape) if "x" in needs else None
+    groups, per_group, K = kernels.shape
+    sums = np.zeros((len(lanes), groups, K, per_group), x.dtype)
+    bias_sums = np.zeros((len(lanes), geometry.out_channels), x.dtype)
 
     def propagate(lane: slice) -> None:
         scratch, part = Scratch(x.dtype), lanes.index(lane)
@@ -73,26 +75,25 @@ def backward(
             padded = _pad(x[images], geometry, scratch)
             grad_padded = scratch.take("grad", *padded.shape)
             grad_padded[...] = 0
-            for rows in strips:
-                dy = _gather(grad_output[images, :, rows], geometry.groups, scratch)
+            for strip in strips:
+                rows = blocks.rows_of(grad_output[images, :, strip], "dy", scratch)
+                dy = _by_group(rows, geometry)
                 if "weight" in needs:
-                    columns = image_to_columns(padded, rows, geometry, scratch)
-                    sums[part] += np.matmul(
-                        dy, columns.swapaxes(1, 2), out=scratch.take("dW", *kernels.shape)
-                    )
+                    columns = image_to_columns(padded, strip, geometry, scratch)
+                    sums[part] += np.matmul(columns, dy, out=scratch.take("dW", groups, K, per_group))
                 if "bias" in needs:
-                    bias_sums[part] += dy @ np.ones(dy.shape[2], dy.dtype)
+                    bias_sums[part] += np.ones(len(rows), rows.dtype) @ rows
                 if grad_x is not None:
-                    grad_columns = scratch.roomy("columns", *kernels.shape[::2], dy.shape[2])
-                    np.matmul(kernels.swapaxes(1, 2), dy, out=grad_columns)
-                    columns_to_image(grad_columns, rows, grad_padded, geometry)
+                    grad_columns = scratch.roomy("columns", groups, K, len(rows))
+                    np.matmul(kernels.swapaxes(1, 2), dy.swapaxes(1, 2), out=grad_columns)
+                    columns_to_image(grad_columns, strip, grad_padded, geometry)
             if grad_x is not None:
                 (top, _), (left, _), (H, W) = *geometry.padding, geometry.size
                 grad_x[images] = grad_padded[:, :, top : top + H, left : left + W].swapaxes(0, 1)
 
     blocks.run(propagate, lanes)
-    grad_weight = sums.sum(axis=0).reshape(weight.shape) if "weight" in needs else None
-    return grad_x, grad_weight, bias_sums.sum(axis=0).reshape(-1) if "bias" in needs else None
+    grad_weight = sums.sum(axis=0).swapaxes(1, 2).reshape(weight.shape) if "weight" in needs else None
+    return grad_x, grad_weight, bias_sums.sum(axis=0) if "bias" in needs else None
 
 
 def image_to_columns(padded: np.ndarray, rows: slice, geometry: Geometry, scratch: Scratch) -> np.ndarray:
@@ -148,12 +149,9 @@ def _pad(images: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndarray
     return padded
 
 
-def _gather(grad_output: np.ndarray, groups: int, scratch: Scratch) -> np.ndarray:
-    """A piece of dY (n, O, h, w) as (G, O/G, pixels)."""
-    n, out, height, width = grad_output.shape
-    dy = scratch.roomy("y", groups, out // groups, n * height * width)
-    dy.reshape((out, n, height, width))[...] = grad_output.swapaxes(0, 1)
-    return dy
+def _by_group(rows: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Pixels as rows (pixels, O), seen as (G, pixels, O/G)."""
+    return rows.reshape(len(rows), geometry.groups, -1).swapaxes(0, 1)
 
 
 def _blocks(lane: slice, geometry: Geometry, itemsize: int) -> list[tuple[slice, list[slice]]]:

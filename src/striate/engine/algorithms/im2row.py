@@ -35,7 +35,7 @@ def refusal(geometry: Geometry) -> str | None:
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
     """Convolve x (N, C, H, W) with weight (O, C, kH, kW), add bias (O,): return (N, O, H', W')."""
     kernels = _kernels(weight, bias)
-    output = blocks.like(x, geometry.out_shape)
+    output = blocks.channels_last(geometry.out_shape, x.dtype)
 
     def convolve(lane: slice) -> None:
         scratch = Scratch(x.dtype)
@@ -43,11 +43,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
             piece = _load_padded(x[images], geometry, scratch)
             for strip in strips:
                 rows = image_to_rows(piece, strip, geometry, scratch)
-                roomy = scratch.take("y", len(rows), blocks.pitch(len(weight)))[:, : len(weight)]
-                pixels = np.matmul(rows, kernels, out=roomy).reshape(
-                    len(piece), -1, geometry.out_size[1], len(weight)
-                )
-                output[images, :, strip] = pixels.transpose(0, 3, 1, 2)
+                np.matmul(rows, kernels, out=blocks.rows_in(output, images, strip))
 
     blocks.run(convolve, blocks.lanes(geometry.batch))
     return output
@@ -70,7 +66,7 @@ def backward(
             grad_piece = scratch.take("grad", *piece.shape)
             grad_piece[...] = 0
             for strip in strips:
-                dy = _load_rows(grad_output[images, :, strip], scratch)
+                dy = blocks.rows_of(grad_output[images, :, strip], "dy", scratch)
                 if "weight" in needs or "bias" in needs:
                     rows = image_to_rows(piece, strip, geometry, scratch)
                     total += np.matmul(rows.T, dy, out=scratch.take("dW", *total.shape))
@@ -139,14 +135,6 @@ def _load_padded(images: np.ndarray, geometry: Geometry, scratch: Scratch) -> np
     piece = scratch.take("piece", len(images), *geometry.padded, geometry.in_channels)
     blocks.load(images, piece, top, left, scratch)
     return piece
-
-
-def _load_rows(grad_output: np.ndarray, scratch: Scratch) -> np.ndarray:
-    """A piece of dY (n, O, h, w) as (pixels, O)."""
-    n, out, height, width = grad_output.shape
-    dy = scratch.take("dy", n, height, width, out)
-    blocks.load(grad_output, dy, 0, 0, scratch)
-    return dy.reshape(-1, out)
 
 
 def _blocks(lane: slice, geometry: Geometry, itemsize: int) -> list[tuple[slice, list[slice]]]:

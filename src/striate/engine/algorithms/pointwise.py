@@ -1,14 +1,13 @@
-"""Convolution with a 1x1 kernel: the image is its own matrix of columns.
+"""Convolution with a 1x1 kernel: the image is its own matrix of patches.
 
-Every pixel is a column of C numbers as it lies, and the convolution mixes channels and nothing else:
+Every pixel is a row of C numbers as it lies, and the convolution mixes channels and nothing else:
 
-    Y (O, pixels) = W (O, C) @ X (C, pixels)
+    Y (pixels, O) = X (pixels, C) @ W^T (C, O)
 
-    dW = dY @ X^T,    dX = W^T @ dY
+    dW = dY^T @ X,    dX = dY @ W
 
-A large image is multiplied where it lies. Small ones are put side by side first, a few at a time, because a
-product with few columns runs slower than the copy takes. With stride s only every s-th row and column takes
-part.
+Nothing is copied on the way in. Images that lie channels first in memory are matrices too, seen transposed,
+one for each image. With stride s only every s-th row and column takes part.
 
 Meant for: 1x1 kernels. Source of their use: Lin, Chen and Yan, Network in network (2014).
 """
@@ -18,7 +17,6 @@ from __future__ import annotations
 import numpy as np
 
 from striate.engine.algorithms import blocks
-from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.geometry import Geometry
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
@@ -39,16 +37,15 @@ def refusal(geometry: Geometry) -> str | None:
 
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
     """Convolve x (N, C, H, W) with weight (O, C, 1, 1), add bias (O,): return (N, O, H', W')."""
-    kernels, x = weight[:, :, 0, 0], _seen(x, geometry)
-    output = blocks.like(x, geometry.out_shape)
+    kernels, x = np.ascontiguousarray(weight[:, :, 0, 0].T), _seen(x, geometry)
+    output = blocks.channels_last(geometry.out_shape, x.dtype)
 
     def mix(lane: slice) -> None:
-        scratch = Scratch(x.dtype)
         for piece in _pieces(lane, geometry, x.itemsize):
-            columns = _columns(x[piece], "x", scratch)
-            y = scratch.roomy("y", len(kernels), columns.shape[1])
-            np.matmul(kernels, columns, out=y)
-            _put(output[piece], y, bias)
+            y, pixels = _matrices(output[piece], x[piece])
+            np.matmul(pixels, kernels, out=y)
+            if bias is not None:
+                y += bias
 
     blocks.run(mix, blocks.lanes(geometry.batch))
     return output
@@ -66,18 +63,15 @@ def backward(
     bias_sums = np.zeros((len(lanes), len(kernels)), x.dtype)
 
     def mix(lane: slice) -> None:
-        scratch, part = Scratch(x.dtype), lanes.index(lane)
+        part = lanes.index(lane)
         for piece in _pieces(lane, geometry, x.itemsize):
-            dy = _columns(grad_output[piece], "y", scratch)
+            dy, pixels = _matrices(grad_output[piece], _seen(x, geometry)[piece])
             if "weight" in needs:
-                columns = _columns(_seen(x, geometry)[piece], "x", scratch)
-                sums[part] += np.matmul(dy, columns.T, out=scratch.take("dW", *kernels.shape))
+                sums[part] += np.matmul(dy.swapaxes(1, 2), pixels).sum(axis=0)
             if "bias" in needs:
-                bias_sums[part] += dy @ np.ones(dy.shape[1], dy.dtype)
+                bias_sums[part] += dy.sum(axis=(0, 1))
             if grad_x is not None:
-                dx = scratch.roomy("x", kernels.shape[1], dy.shape[1])
-                np.matmul(kernels.T, dy, out=dx)
-                _put(_seen(grad_x, geometry)[piece], dx, None)
+                _put(np.matmul(dy, kernels), _seen(grad_x, geometry)[piece])
 
     blocks.run(mix, lanes)
     grad_weight = sums.sum(axis=0).reshape(weight.shape) if "weight" in needs else None
@@ -89,21 +83,21 @@ def _seen(images: np.ndarray, geometry: Geometry) -> np.ndarray:
     return images[:, :, :: geometry.stride[0], :: geometry.stride[1]]
 
 
-def _columns(images: np.ndarray, name: str, scratch: Scratch) -> np.ndarray:
-    """Images (n, channels, h, w) as (channels, pixels): one image where it lies, several side by side."""
-    n, channels, height, width = images.shape
-    if n == 1:
-        return images.reshape(channels, height * width)
-    columns = scratch.roomy(name, channels, n * height * width)
-    columns.reshape(channels, n, height, width)[...] = images.swapaxes(0, 1)
-    return columns
+def _matrices(*pieces: np.ndarray) -> list[np.ndarray]:
+    """Pieces of images (n, channels, h, w) as rows, (1, n h w, channels) each if all lie channels last.
+
+    Else as (n, h w, channels): images that lie channels first are matrices of their own, seen transposed.
+    """
+    pixels = [piece.transpose(0, 2, 3, 1) for piece in pieces]
+    together = all(one.flags.c_contiguous for one in pixels)
+    n = pieces[0].shape[0]
+    return [one.reshape(1 if together else n, -1, one.shape[3]) for one in pixels]
 
 
-def _put(images: np.ndarray, columns: np.ndarray, bias: np.ndarray | None) -> None:
-    """Copy (channels, pixels) to images (n, channels, h, w), adding bias (channels,) on the way."""
-    n, channels, height, width = images.shape
-    apart = columns.reshape(channels, n, height, width).swapaxes(0, 1)
-    np.add(apart, 0 if bias is None else bias[:, None, None], out=images)
+def _put(rows: np.ndarray, target: np.ndarray) -> None:
+    """Copy rows of pixels to images (n, channels, h, w)."""
+    n, channels, height, width = target.shape
+    target[...] = rows.reshape(n, height, width, channels).transpose(0, 3, 1, 2)
 
 
 def _pieces(lane: slice, geometry: Geometry, itemsize: int) -> list[tuple[slice, slice, slice]]:

@@ -115,7 +115,7 @@ class Winograd:
         folded = Folded.of(geometry)
         A_T, G, B_T = self._matrices(folded, x.dtype)
         kernels = _transform_kernels(folded.fold_kernels(weight), G)  # (places, fold * fold * C, O)
-        output = blocks.like(x, geometry.out_shape)
+        output = blocks.channels_last(geometry.out_shape, x.dtype)
 
         def convolve(lane: slice) -> None:
             scratch = Scratch(x.dtype)
