@@ -59,7 +59,7 @@ ALGORITHMS: dict[str, Algorithm] = {
 """Every algorithm by its name."""
 
 
-MANY_CHANNELS = 16
+MANY_CHANNELS = 12
 """Input channels from which on im2col is not the fastest."""
 
 ENOUGH_TILES = 64

@@ -47,7 +47,7 @@ def conv2d(
         algorithm: a name from `striate.engine.algorithms.ALGORITHMS`, or `"auto"`.
 
     Returns:
-        y (N, O, H', W'), or (O, H', W') for one image; dtype of x. On NumPy it may lie channels last in memory.
+        y (N, O, H', W'), or (O, H', W') for one image; dtype of x. It may lie channels last in memory.
 
     Raises:
         ValueError: the shapes do not fit, or the algorithm does not serve them.
