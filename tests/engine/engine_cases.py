@@ -108,6 +108,90 @@ def pooling_cases() -> list[Case]:
     return cases
 
 
+def convolution_cases() -> list[Case]:
+    images, one = draw(2, 4, 7, 8), draw(4, 7, 8)
+    settings: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+        ((6, 4, 3, 3), {}),
+        ((6, 4, 3, 3), {"padding": 1}),
+        ((6, 4, 3, 3), {"stride": 2, "padding": 1}),
+        ((6, 4, 3, 2), {"stride": (2, 1), "padding": (0, 2)}),
+        ((6, 4, 2, 3), {"padding": ((0, 1), (2, 0))}),
+        ((6, 4, 4, 3), {"padding": "same"}),
+        ((6, 4, 3, 3), {"padding": "valid", "dilation": (2, 1)}),
+        ((6, 2, 3, 3), {"padding": 2, "dilation": 2, "groups": 2}),
+        ((6, 2, 3, 3), {"stride": 2, "padding": 1, "groups": 2}),
+        ((8, 1, 3, 3), {"padding": 1, "groups": 4}),
+        ((4, 1, 3, 3), {"stride": 2, "padding": 1, "dilation": 2, "groups": 4}),
+        ((6, 4, 1, 1), {}),
+        ((6, 4, 1, 1), {"stride": 2}),
+        ((6, 4, 7, 8), {}),
+    ]
+    cases = [_convolution(x, shape, True, named) for shape, named in settings for x in (images, one)]
+    return [*cases, *(_convolution(images, shape, False, named) for shape, named in settings[1:3])]
+
+
+def _convolution(x: np.ndarray, shape: tuple[int, ...], with_bias: bool, named: dict[str, Any]) -> Case:
+    needs = ("x", "weight", "bias") if with_bias else ("x", "weight")
+
+    def reference(x: Any, weight: Any, bias: Any) -> torch.Tensor:
+        padding = named.get("padding", 0)
+        rest = {key: value for key, value in named.items() if key != "padding"}
+        if isinstance(padding, tuple) and isinstance(padding[0], tuple):
+            (top, bottom), (left, right) = padding
+            x, padding = T.pad(x, (left, right, top, bottom)), 0
+        if padding == "same":  # torch warns of even kernels; these are 4 x 3
+            x, padding = T.pad(x, (1, 1, 1, 2)), 0
+        return T.conv2d(x, weight, bias, padding=padding, **rest)
+
+    text = ",".join(f"{key}={value}" for key, value in named.items())
+    return Case(
+        f"conv2d({x.shape},{shape},{'bias' if with_bias else 'no bias'}{',' if text else ''}{text})",
+        lambda x, w, b: F.conv2d(x, w, b, **named),
+        lambda g, x, w, b: F.conv2d_backward(g, x, w, needs=needs, **named),
+        reference,
+        [x, draw(*shape), draw(shape[0]) if with_bias else None],
+    )
+
+
+def shape_cases() -> list[Case]:
+    x = draw(2, 3, 4, 5)
+    settings: list[dict[str, int]] = [
+        {"start_dim": 1},
+        {"start_dim": 0},
+        {"start_dim": 1, "end_dim": 2},
+        {"start_dim": -2, "end_dim": -1},
+        {"start_dim": 2, "end_dim": 2},
+    ]
+    cases = [simple("flatten", torch.flatten, x, **one) for one in settings]
+    return [*cases, simple("flatten", torch.flatten, draw(), start_dim=0)]
+
+
+def dropout_cases() -> list[Case]:
+    def case(p: float, x: np.ndarray) -> Case:
+        return Case(
+            f"dropout({x.shape},p={p})",
+            lambda x, mask: F.dropout(x, p, mask=mask),
+            lambda g, x, mask: F.dropout_backward(g, mask, p),
+            lambda x, mask: x * mask / (1 - p) if p < 1 else x * 0,
+            [x, np.random.default_rng(5).random(x.shape) >= p],
+        )
+
+    return [case(p, x) for p in (0.2, 0.5, 1.0) for x in (draw(3, 4), draw(2, 3, 4, 5), draw(0, 3))]
+
+
+def penalty_cases() -> list[Case]:
+    def case(weight: np.ndarray, strength: float) -> Case:
+        return Case(
+            f"l2_penalty({weight.shape},{strength})",
+            lambda w: F.l2_penalty(w, strength),
+            lambda g, w: F.l2_penalty_backward(g, w, strength),
+            lambda w: strength * (w**2).sum(),
+            [weight],
+        )
+
+    return [case(draw(4, 3), 0.1), case(draw(2, 3, 3, 3), 1.0), case(draw(5), 0.0)]
+
+
 def linear_cases() -> list[Case]:
     def case(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> Case:
         name = f"linear({x.shape},{weight.shape},{'bias' if bias is not None else 'no bias'})"
@@ -248,8 +332,12 @@ def _binary(x: np.ndarray, weight: np.ndarray | None, pos_weight: np.ndarray | N
 
 CASES = [
     *activation_cases(),
+    *convolution_cases(),
     *pooling_cases(),
+    *shape_cases(),
+    *dropout_cases(),
     *linear_cases(),
     *normalization_cases(),
     *loss_cases(),
+    *penalty_cases(),
 ]

@@ -35,8 +35,10 @@ def _strict(values: np.ndarray) -> Any:
     return array_api_strict.asarray(values.copy(), device=array_api_strict.Device("device1"))
 
 
+NUMPY = Library("numpy", lambda values: values.copy())
+
 LIBRARIES = [
-    Library("numpy", lambda values: values.copy()),
+    NUMPY,
     Library("array-api-strict", _strict),
     Library("torch", torch.tensor),
 ]
