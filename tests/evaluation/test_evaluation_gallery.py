@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from striate.evaluation import gallery
-from striate.evaluation.gallery import choose, missing_note, to_script_json
+from striate.evaluation.gallery import choose, missing_note
+from striate.offline_page import script_json
 from striate.schemas import Predictions
 
 JPEG = b"\xff\xd8\xff"
@@ -109,7 +110,7 @@ def test_images_named_correctly_reach_from_the_most_to_the_least_confident(make_
 
 def test_thumbnails_stay_within_the_budget_and_belong_to_their_image(make_predictions):
     chosen = choose(make_predictions(10, 2000), thumbnails_of(2000), 500_000)
-    assert len(to_script_json(chosen["thumbnails"])) <= 500_000
+    assert len(script_json(chosen["thumbnails"])) <= 500_000
     assert len(chosen["thumbnails"]) > 150
     for name, *_, thumbnail in chosen["images"]:
         if thumbnail >= 0:
@@ -158,7 +159,7 @@ def test_images_that_are_gone_are_counted_and_leave_room_for_others(make_predict
 def test_the_choice_is_the_same_every_time(make_predictions):
     predictions = make_predictions(10, 3000)
     first, second = (choose(predictions, thumbnails_of(700), 200_000) for _ in range(2))
-    assert to_script_json(first) == to_script_json(second)
+    assert script_json(first) == script_json(second)
 
 
 def test_equal_images_are_taken_in_their_order():
@@ -198,7 +199,7 @@ def test_very_long_names_do_not_burst_the_page(make_predictions):
     long = tuple(f"{image}/{'<' * 300}" for image in predictions.images)
     predictions = Predictions(long, predictions.labels, predictions.logits, predictions.class_names)
     chosen = choose(predictions)
-    assert len(to_script_json(chosen["images"])) < 1.1 * gallery.IMAGE_TEXT_BYTES
+    assert len(script_json(chosen["images"])) < 1.1 * gallery.IMAGE_TEXT_BYTES
     assert any(not entry["complete"] for entry in chosen["cells"].values())
     assert all(entry["images"] for entry in chosen["cells"].values())
 
@@ -216,7 +217,7 @@ def test_names_cannot_end_the_script_and_come_back_as_they_were(naughty_names):
     labels = np.arange(len(names))
     logits = np.random.default_rng(0).normal(size=(len(names),) * 2).astype(np.float32)
     chosen = choose(Predictions(images, labels, logits, names))
-    text = to_script_json(chosen)
+    text = script_json(chosen)
     assert not set("<>&\u2028\u2029") & set(text)
     text.encode("utf-8")
     assert json.loads(text) == chosen
@@ -226,7 +227,7 @@ def test_names_cannot_end_the_script_and_come_back_as_they_were(naughty_names):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_numbers_that_json_does_not_know_are_refused(value):
     with pytest.raises(ValueError, match="JSON"):
-        to_script_json([value])
+        script_json([value])
 
 
 def test_a_thumbnail_that_is_no_picture_is_refused(make_predictions):
@@ -260,5 +261,5 @@ def test_fifty_thousand_images_of_a_thousand_classes_take_seconds_and_fit_the_pa
     chosen = choose(Predictions(images, labels, logits, names), thumbnails_of(3000))
     seconds = time.perf_counter() - began
     assert seconds < 15
-    assert len(to_script_json(chosen)) < gallery.BUDGET_BYTES + gallery.TEXT_BYTES + 10_000
+    assert len(script_json(chosen)) < gallery.BUDGET_BYTES + gallery.TEXT_BYTES + 10_000
     assert len(chosen["thumbnails"]) > 200

@@ -8,8 +8,6 @@ each cell of the confusion matrix, a second of each, and so on, until the room i
 from __future__ import annotations
 
 import base64
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from striate.evaluation.metrics import chunks
+from striate.offline_page import script_json
 from striate.schemas import Predictions
 
 Thumbnails = Callable[[Sequence[str]], Sequence[bytes | None]]
@@ -39,8 +38,6 @@ LISTED_CELLS = 40_000
 _BATCH = 256
 _DIGITS = 4
 _MEDIA_TYPES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg"}
-_UNSAFE = re.compile("[<>&\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
-"""What could end a script element or a line of JavaScript, or is not allowed in HTML."""
 
 
 def choose(
@@ -50,7 +47,7 @@ def choose(
     *,
     split: str = "",
 ) -> dict[str, Any]:
-    """Return which images a report shows, ready for `to_script_json`.
+    """Return which images a report shows, ready for `offline_page.script_json`.
 
     `images` holds `[name, true class, predicted class, [[class, probability], ...], thumbnail]`, classes as
     positions in `classes` (true: -1 where unknown), the three most probable ones, thumbnail as a position in
@@ -88,22 +85,9 @@ def choose(
         "missing": 0,
     }
     if thumbnails is not None:
-        room = budget_bytes - max(0, len(to_script_json(chosen).encode()) - TEXT_BYTES)
+        room = budget_bytes - max(0, len(script_json(chosen).encode()) - TEXT_BYTES)
         chosen["missing"] = _add_thumbnails(chosen, thumbnails, room)
     return chosen
-
-
-def to_script_json(data: Any) -> str:
-    """Return `data` as JSON that may stand in a `<script type="application/json">` of an HTML page in UTF-8.
-
-    `<`, `>`, `&`, line separators and what HTML cannot hold are written as escapes, so that no name can end
-    the element; `JSON.parse` gives every text back as it was.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 @dataclass(frozen=True)
@@ -193,7 +177,7 @@ def _spread(right: np.ndarray, scores: _Scores) -> np.ndarray:
 
 def _fitting(names: Sequence[str], order: np.ndarray) -> int:
     """Return how many images of `order` there is room for."""
-    sizes = [len(to_script_json(names[index]).encode()) + 20 + 14 * TOP_CLASSES for index in order]
+    sizes = [len(script_json(names[index]).encode()) + 20 + 14 * TOP_CLASSES for index in order]
     return int(np.searchsorted(np.cumsum(sizes), IMAGE_TEXT_BYTES, side="right"))
 
 

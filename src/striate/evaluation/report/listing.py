@@ -17,19 +17,6 @@ def plain(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def printable(value: Any) -> Any:
-    """Leave out of a text what HTML cannot hold: control characters and halves of surrogate pairs."""
-    if type(value) is not str or value.isprintable():
-        return value
-    kept = "".join(letter for letter in value if letter in "\n\t" or not _unprintable(letter))
-    return kept.encode("utf-8", "replace").decode("utf-8")
-
-
-def _unprintable(letter: str) -> bool:
-    code = ord(letter)
-    return code < 32 or 127 <= code < 160 or (code & 0xFFFE) == 0xFFFE or 0xFDD0 <= code <= 0xFDEF
-
-
 def _text(name: str, value: Any) -> str:
     if value is None:
         return "not set"

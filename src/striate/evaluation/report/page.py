@@ -12,8 +12,8 @@ from striate.evaluation.context import ReportContext
 from striate.evaluation.history import numbers
 from striate.evaluation.metrics import confusion_matrix
 from striate.evaluation.report import charts, classes, confusion, images, opening, scores, thresholds
-from striate.evaluation.report.listing import plain, printable
-from striate.evaluation.report.security import policy
+from striate.evaluation.report.listing import plain
+from striate.offline_page import policy, printable, script_json
 from striate.version import __version__
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def _sections(context: ReportContext) -> dict[str, Any]:
         "settings": plain(context.config),
         "augmented": _is_augmented(context.config),
         "environment": plain(_computed(context) | dict(context.environment)),
-        "image_data": None if context.gallery is None else gallery.to_script_json(context.gallery),
-        "page_data": gallery.to_script_json(_page_data(context, names, shown, explorer)),
+        "image_data": None if context.gallery is None else script_json(context.gallery),
+        "page_data": script_json(_page_data(context, names, shown, explorer)),
     }
 
 
