@@ -220,3 +220,81 @@ def test_same_seed_gives_the_same_report():
 def test_nothing_to_differentiate_by_is_refused():
     with pytest.raises(TypeError, match="inputs: expected at least one NumPy array of floating numbers"):
         gradcheck((square, square_backward), {"x": np.arange(3)})
+
+
+def product(x, y):
+    return x * y
+
+
+@pytest.mark.parametrize(
+    "backward",
+    [
+        lambda g, x, y: (g * y, None),
+        lambda g, x, y: g * y,
+        lambda g, x, y: {"x": g * y},
+    ],
+    ids=["None", "left out", "not in the mapping"],
+)
+def test_missing_gradient_fails_unless_it_is_declared_unneeded(backward):
+    inputs = {"x": draw(3), "y": draw(3, seed=1)}
+    report = gradcheck((product, backward), inputs)
+    assert not report.passed
+    assert report.inputs["x"].largest_error < 1e-6
+    assert report.inputs["y"].problem == "expected a gradient, got none"
+    assert "expected a gradient, got none" in str(report)
+    spared = gradcheck((product, backward), inputs, unneeded=["y"])
+    assert spared.passed
+    assert list(spared.inputs) == ["x"]
+
+
+def test_unneeded_gradient_that_is_there_is_checked_all_the_same():
+    wrong = (product, lambda g, x, y: (g * y, 2 * g * x))
+    assert not gradcheck(wrong, {"x": draw(3), "y": draw(3, seed=1)}, unneeded=["y"]).passed
+    with pytest.raises(ValueError, match="unneeded: expected names out of x, y, got 'z'"):
+        gradcheck(wrong, {"x": draw(3), "y": draw(3)}, unneeded=["z"])
+
+
+def test_first_layer_needs_no_gradient_of_its_input_and_no_layer_forgets_a_parameter():
+    layer = layers.Linear(3, 2, generator=np.random.default_rng(0))
+    layer.needs_input_grad = False
+    report = gradcheck(layer, draw(4, 3))
+    assert report.passed, report
+    assert list(report.inputs) == ["weight", "bias"]
+
+    class Forgetful(Scale):
+        def backward(self, grad_output):
+            return grad_output * self.scale.value
+
+    report = gradcheck(Forgetful(), draw(4, 3))
+    assert not report.passed
+    assert report.inputs["scale"].problem == "expected a gradient, got none"
+
+
+def test_wrong_gradient_of_unmeasured_elements_shows_although_kinks_lie_everywhere():
+    """With zeros among the values no direction is free of kinks; the outputs without one still tell."""
+    x = draw(400)
+    x[::4] = 0.0
+    assert gradcheck((F.relu, F.relu_backward), {"x": x}, elements=3).passed
+    doubled = np.where(np.arange(400) % 4 == 1, 2.0, 1.0)
+    wrong = (F.relu, lambda g, x: F.relu_backward(g, x) * doubled)
+    report = report_of_right_elements(wrong, x)
+    assert report.inputs["x"].direction_error > 1e-3
+    assert not report.passed
+
+
+def report_of_right_elements(pair, x):
+    """Return the first report whose measured elements are all right, as with a mistake in a few of many."""
+    reports = (gradcheck(pair, {"x": x}, elements=3, seed=seed, sweep=False) for seed in range(50))
+    return next(report for report in reports if np.nanmax(report.errors["x"]) < 1e-6)
+
+
+def test_wrong_gradient_of_a_loss_shows_although_its_one_output_has_kinks():
+    """The single output meets a kink along every direction: the gradient must lie between its sides."""
+    x = draw(400)
+    x[5] = 0.0
+    right = (lambda x: np.abs(x).sum(), lambda g, x: g * np.sign(x))
+    assert gradcheck(right, {"x": x}, elements=3).passed
+    wrong = (right[0], lambda g, x: g * np.sign(x) * np.where(np.arange(400) < 200, -1, 1))
+    report = report_of_right_elements(wrong, x)
+    assert report.inputs["x"].direction_error > 1e-3
+    assert not report.passed

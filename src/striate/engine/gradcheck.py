@@ -17,7 +17,7 @@ that take an independent computation of the same thing (`striate.engine.exercise
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ class Subject:
         backward: returns gradients by name for a gradient of the outputs and the inputs.
         inputs: float64, by name.
         problems: by input, what is wrong apart from the numbers.
+        unneeded: names of inputs whose gradient may be missing.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Subject:
     backward: Callable[[np.ndarray, Inputs], Mapping[str, np.ndarray | None]]
     inputs: Inputs
     problems: Mapping[str, str]
+    unneeded: frozenset[str] = frozenset()
 
 
 def gradcheck(
@@ -64,6 +66,7 @@ def gradcheck(
     elements: int | None = 200,
     sweep: bool = True,
     seed: int = 0,
+    unneeded: Collection[str] = (),
 ) -> GradientReport:
     """Compare the gradients of a layer, a network or a pair of functions with the two-point formula.
 
@@ -75,7 +78,7 @@ def gradcheck(
         subject: a layer or network (`forward`, `backward`, `parameters`), which is copied and stays as it
             is; its dropout masks are held. Or a pair of functions (forward, backward): forward(**inputs)
             returns an array or a number, backward(grad_output, **inputs) a gradient for each floating input,
-            in order: a tuple, a mapping by name or a single array; None for what it leaves out.
+            in order: a tuple, a mapping by name or a single array.
         inputs: of a layer, x; of functions, a mapping of names to arrays; whole numbers and other values
             (labels, say) are handed on as they are. Floating ones are checked in float64.
         loss: a pair (forward(y), backward(grad_output, y)) to put behind a layer; without it a random
@@ -86,16 +89,23 @@ def gradcheck(
             direction of all elements together is measured as well, which an error anywhere shows in.
         sweep: also measure a few elements with steps from 0.1 to 1e-12.
         seed: of the random choices.
+        unneeded: names of inputs that need no gradient: where there is none, they are passed over. Any other
+            gradient that is missing or None fails. A layer whose `needs_input_grad` is off needs none of x.
 
     Returns:
         The report; its `passed` tells the verdict, its text explains it.
 
     Raises:
         TypeError: no floating NumPy array to differentiate by.
+        ValueError: `unneeded` names no input.
     """
     checked = _of_layer(subject, inputs, loss) if hasattr(subject, "forward") else _of_pair(subject, inputs)
     if not checked.inputs:
         raise TypeError("inputs: expected at least one NumPy array of floating numbers, got none")
+    unknown = [name for name in unneeded if name not in checked.inputs]
+    if unknown:
+        raise ValueError(f"unneeded: expected names out of {', '.join(checked.inputs)}, got {unknown[0]!r}")
+    spared = checked.unneeded | set(unneeded)
     generator = np.random.default_rng(seed)
     before = {name: array.copy() for name, array in checked.inputs.items()}
     output = np.asarray(checked.forward(checked.inputs))
@@ -106,9 +116,9 @@ def gradcheck(
     problems = {**checked.problems, **dict.fromkeys(changed, "the input was changed")}
     measure = _Measure(checked, before, weights, step, tolerance, generator)
     reports = {
-        name: measure.report(name, gradients[name], elements, problems.get(name, ""))
+        name: measure.report(name, gradients.get(name), elements, problems.get(name, ""))
         for name in before
-        if gradients.get(name) is not None
+        if gradients.get(name) is not None or name not in spared
     }
     points = measure.sweep(reports) if sweep else ()
     return GradientReport(checked.name, tolerance, step, reports, points)
@@ -144,19 +154,27 @@ class _Measure:
 
         How much they part is summed over the outputs, so that kinks of several outputs cannot cancel.
         """
-        above = self.outputs({name: self.inputs[name] + h * direction})
-        below = self.outputs({name: self.inputs[name] - h * direction})
-        rise, fall = (above - self.middle) / h, (self.middle - below) / h
+        rise, fall = self._sides(name, direction, h)
         sizes = np.abs(self.weights * self.middle)
-        moved = float(np.sum(sizes[above != below])) / h
+        moved = float(np.sum(sizes[(rise != 0) | (fall != 0)])) / h
         noise = _NOISE * np.finfo(np.float64).eps * (moved + float(np.sum(sizes)))  # of both gradients
         gap = float(np.sum(np.abs(self.weights * (rise - fall))))
         return float(np.sum(self.weights * fall)), float(np.sum(self.weights * rise)), gap, noise
 
+    def _sides(self, name: str, direction: np.ndarray, h: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the outputs' slopes along `direction` by a step forward and by a step back."""
+        above = self.outputs({name: self.inputs[name] + h * direction})
+        below = self.outputs({name: self.inputs[name] - h * direction})
+        return (above - self.middle) / h, (self.middle - below) / h
+
     def report(self, name: str, gradient: Any, elements: int | None, problem: str) -> InputReport:
         """Compare the gradient of one input."""
-        value, analytic = self.inputs[name], np.asarray(gradient)
+        value = self.inputs[name]
         numeric = np.full(value.shape, np.nan)
+        if gradient is None:
+            problem = "expected a gradient, got none"
+            return InputReport(name, numeric, numeric.copy(), numeric.copy(), problem=problem)
+        analytic = np.asarray(gradient)
         if analytic.shape != value.shape:
             problem = f"expected shape {value.shape}, got {analytic.shape}"
             return InputReport(name, analytic, numeric, numeric.copy(), problem=problem)
@@ -174,15 +192,39 @@ class _Measure:
     def _along_all(self, name: str, analytic: np.ndarray) -> float:
         """Return the relative error along a random direction of all elements.
 
-        If a kink lies there, along (1, 1, ..., 1), where equal values stay equal; if one is there too, 0.
+        If a kink lies there, along (1, 1, ..., 1), where equal values stay equal; if one is there too, only
+        the outputs that meet none are compared.
         """
-        for direction in (self.generator.standard_normal(analytic.shape), np.ones(analytic.shape)):
+        random = self.generator.standard_normal(analytic.shape)
+        for direction in (random, np.ones(analytic.shape)):
             along = self._measure(name, direction, self.step)
             parts = analytic * direction
             if not along.kink:
                 floor = _SMALL * float(np.sum(np.abs(parts)))
                 return self._smallest_error(name, along, float(np.sum(parts)), floor)
-        return 0.0
+        return self._along_smooth_outputs(name, random, float(np.sum(analytic * random)))
+
+    def _along_smooth_outputs(self, name: str, direction: np.ndarray, analytic: float) -> float:
+        """Return the relative error of those outputs that meet no kink along `direction`.
+
+        A backward pass for them alone gives their gradient. If all of them meet one (a loss is a single
+        output), `analytic`, for all together, may be any slope between their sides.
+        """
+        rise, fall = self._sides(name, direction, self.step)
+        roundoff = _NOISE * np.finfo(np.float64).eps * np.abs(self.middle) / self.step
+        smooth = np.abs(rise - fall) <= self.tolerance * np.maximum(np.abs(rise), np.abs(fall)) + 4 * roundoff
+        if not np.any(smooth & (self.weights != 0)):
+            middle = float(np.sum(self.weights * (rise + fall))) / 2
+            half = float(np.sum(np.abs(self.weights * (rise - fall)))) / 2
+            sides = _Slopes(direction, self.step, middle - half, middle + half, 0.0, True)
+            return _error(analytic, sides, float(np.sum(np.abs(self.weights) * roundoff)) / self.tolerance)
+        weights = np.where(smooth, self.weights, 0.0)
+        given = {key: array.copy() for key, array in self.inputs.items()}
+        parts = np.asarray(self.subject.backward(weights, given)[name]) * direction
+        below, above = float(np.sum(weights * fall)), float(np.sum(weights * rise))
+        noise = float(np.sum(np.abs(weights) * roundoff))
+        floor = max(_SMALL * float(np.sum(np.abs(parts))), noise / self.tolerance)
+        return _error(float(np.sum(parts)), _Slopes(direction, self.step, below, above, noise, False), floor)
 
     def _element(self, name: str, index: Index) -> _Slopes:
         """Measure the slope of one element."""
@@ -320,7 +362,9 @@ def _of_layer(layer: Any, x: np.ndarray, loss: Pair | None) -> Subject:
         if hasattr(inner, "hold_mask"):
             inner.hold_mask()
     problems = _accumulation(backward, forward, copied, inputs, loss)
-    return Subject(getattr(layer, "name", "") or type(layer).__name__, forward, backward, inputs, problems)
+    name = getattr(layer, "name", "") or type(layer).__name__
+    spared = frozenset() if getattr(layer, "needs_input_grad", True) else frozenset({"x"})
+    return Subject(name, forward, backward, inputs, problems, spared)
 
 
 def _accumulation(
