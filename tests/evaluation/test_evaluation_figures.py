@@ -14,6 +14,7 @@ from PIL import Image
 from striate.errors import DataError
 from striate.evaluation import compute_metrics, confusion_matrix, figures
 from striate.evaluation.curves import curves_table
+from striate.evaluation.figures import style
 from striate.evaluation.history import chosen_epoch, numbers
 from striate.evaluation.thresholds import choose_threshold
 from striate.schemas import Predictions
@@ -200,6 +201,24 @@ def test_figures_are_written_the_same_each_time(make_history, tmp_path) -> None:
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
     with Image.open(io.BytesIO((tmp_path / "a.png").read_bytes())) as image:
         assert min(image.size) > 400
+
+
+def test_a_figure_is_arranged_once_and_alike_in_both_formats(make_history) -> None:
+    both, alone = (figures.learning_curves(make_history()) for _ in range(2))
+    figures.png(both)
+    arranged = [axes.get_position().bounds for axes in both.axes]
+    assert figures.svg(both) == figures.svg(alone)
+    assert [axes.get_position().bounds for axes in both.axes] == arranged
+    assert arranged != [axes.get_position().bounds for axes in figures.learning_curves(make_history()).axes]
+
+
+def test_only_texts_that_the_first_font_lacks_look_through_others(monkeypatch) -> None:
+    fonts = ["DejaVu Sans", "monospace"]
+    monkeypatch.setattr(style, "_installed_fonts", lambda: fonts)
+    names = ["plain", "\u53f6\u9508", "b"]
+    figure = figures.confusion_matrix(np.eye(3, dtype=int), names)
+    families = {text.get_text(): text.get_fontfamily() for text in figure.axes[0].get_yticklabels()}
+    assert families == {"plain": fonts[:1], "\u53f6\u9508": fonts, "b": fonts[:1]}
 
 
 def test_save_refuses_other_endings(make_history, tmp_path) -> None:

@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
 from striate import files
@@ -54,7 +55,7 @@ _FONTS = (
 def drawing() -> Iterator[None]:
     """Hold our settings while a figure is made or written, and leave matplotlib's as they were."""
     settings: Any = {
-        "font.family": _installed_fonts(),
+        "font.family": _installed_fonts()[:1],  # each further font costs time for every text: see `literal`
         "font.size": 9,
         "axes.titlesize": 10,
         "axes.titleweight": "bold",
@@ -102,18 +103,24 @@ def new_figure(width: float, height: float) -> Figure:
 def png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
     """Return `figure` as a PNG file."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure)
     with drawing():
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+        _arrange(figure)
+        before, canvas = figure.get_dpi(), FigureCanvasAgg(figure)
+        figure.set_dpi(dpi)
+        try:
+            canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        finally:
+            figure.set_dpi(before)
     return buffer.getvalue()
 
 
 def svg(figure: Figure) -> bytes:
     """Return `figure` as an SVG file whose text is text; the same figure gives the same bytes."""
     buffer = io.BytesIO()
-    FigureCanvasSVG(figure)
     with drawing():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        _arrange(figure)
+        canvas = FigureCanvasSVG(figure)
+        canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
@@ -140,9 +147,11 @@ def shorten_all(names: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
 
 
 def literal(figure: Figure) -> Figure:
-    """Show every text of `figure` as it stands: a `$` in a class name is a dollar sign."""
+    """Show every text of `figure` as it stands: a `$` in a class name is a dollar sign, 锈 is 锈."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
+        if not _characters().issuperset(text.get_text()):
+            text.set_fontfamily(_installed_fonts())
     return figure
 
 
@@ -154,6 +163,21 @@ def percent_axis(axis: Any) -> None:
 def quiet_grid(axes: Axes, which: str) -> None:
     """Draw faint grid lines across the axis `which` ("x", "y" or "both")."""
     axes.grid(visible=True, axis=which)  # type: ignore[arg-type]
+
+
+def _arrange(figure: Figure) -> None:
+    """Place the parts of `figure`, once: a PNG and an SVG of it are arranged alike, in half the time."""
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+
+
+@functools.cache
+def _characters() -> frozenset[str]:
+    """What the first font can draw, and the line break."""
+    font = font_manager.get_font(font_manager.findfont(_installed_fonts()[0]))
+    return frozenset(map(chr, font.get_charmap())) | {"\n"}
 
 
 @functools.cache
