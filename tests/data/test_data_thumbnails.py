@@ -119,6 +119,12 @@ def test_a_damaged_archive_gives_no_thumbnails(folder, pack, tmp_path):
     assert thumbnails.reader(str(archive))(["a/000.png"]) == [None]
 
 
+def test_a_folder_called_like_the_named_set_of_a_run_does_not_hide_it(tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()  # as `striate train digits --out digits` leaves it
+    monkeypatch.chdir(tmp_path)
+    assert None not in thumbnails.reader("digits")(["digits/00001"])
+
+
 def test_digits_are_shown_by_their_number():
     sets = prepare(DataConfig(data="digits"))
     found = thumbnails.reader("digits")(sets.test.paths)

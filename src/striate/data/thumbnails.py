@@ -110,14 +110,18 @@ class _Arrays:
 
 
 def _find(data: str, data_root: str | None) -> _Images:
-    """Return where the images of `data` are; a path that exists wins over a name, as in training."""
+    """Return where the images of `data` are.
+
+    A run's settings hold a path that existed as an absolute one, so a name is that of a data set even where a
+    folder is called like it by now.
+    """
+    if data.lower() in NAMES:
+        return _named(data.lower(), root_of(data_root))
     path = Path(os.path.expanduser(data)) if data else Path("\0")
     if os.path.exists(path):
         if path.is_file() and path.suffix.lower() != ".csv":
             return _Files(ZipReader(str(path.absolute())))
         return _Files(FolderReader(str((path.parent if path.is_file() else path).absolute())))
-    if data.lower() in NAMES:
-        return _named(data.lower(), root_of(data_root))
     if path.suffix.lower() == ".csv":  # the table is gone, but the images need not be
         return _Files(FolderReader(str(path.parent.absolute())))
     return _Arrays(_nothing)
