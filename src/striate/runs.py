@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -275,11 +275,11 @@ class Run:
 
     def samples(self) -> pd.DataFrame:
         """Every image with its label and split, as text."""
-        return self._table(self.samples_file, schemas.SAMPLE_COLUMNS)
+        return self._table(self.samples_file, schemas.SAMPLE_COLUMNS, schemas.read_images)
 
     def quarantine(self) -> pd.DataFrame:
         """The images that could not be used, as text."""
-        return self._table(self.quarantine_file, schemas.QUARANTINE_COLUMNS)
+        return self._table(self.quarantine_file, schemas.QUARANTINE_COLUMNS, schemas.read_images)
 
     def splits(self) -> list[str]:
         """The splits, then the sets, for which predictions lie in the folder."""
@@ -382,9 +382,14 @@ class Run:
             _unreadable(path, "expected a JSON object")
         return content
 
-    def _table(self, path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    def _table(
+        self,
+        path: Path,
+        columns: tuple[str, ...],
+        read: Callable[[Path], pd.DataFrame] = schemas.read_table,
+    ) -> pd.DataFrame:
         try:
-            table = schemas.read_table(path)
+            table = read(path)
         except (OSError, ValueError) as error:
             _unreadable(path, error)
         missing = [column for column in columns if column not in table.columns]

@@ -45,6 +45,8 @@ OUTPUTS = ("logits", "log_probabilities", "logit", "probability")
 
 _RISKY = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a cell begins that a spreadsheet may take for a formula; the last four are full-width = + - @."""
+_NAMED = ("path", "label")
+"""Columns of `samples.csv` and `quarantine.csv` that hold names as the user gave them."""
 _SET_NAME = re.compile(r"[^\W_][\w-]{0,39}")
 
 Output = Literal["logits", "log_probabilities", "logit", "probability"]
@@ -141,6 +143,19 @@ def read_table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_csv(path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8")
+
+
+def read_images(path: Path) -> pd.DataFrame:
+    """Read a table that `write_images` wrote, or one whose names are not guarded."""
+    table = read_table(path)
+    return table.assign(**{name: table[name].map(unguard) for name in _NAMED if name in table.columns})
+
+
+def write_images(path: Path, table: pd.DataFrame) -> None:
+    """Write `samples.csv` or `quarantine.csv`: as `write_table`, with paths and labels guarded."""
+    write_table(
+        path, table.assign(**{name: table[name].map(guard) for name in _NAMED if name in table.columns})
+    )
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

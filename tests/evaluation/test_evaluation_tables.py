@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,16 @@ from sklearn.metrics import precision_score, recall_score
 
 from striate.evaluation import compute_metrics, per_class_table, predictions_table
 from striate.evaluation.tables import calibration_table, confused_pairs_table, thresholds_table
-from striate.schemas import PREDICTION_COLUMNS, Predictions, guard, read_table, unguard, write_table
+from striate.runs import Run
+from striate.schemas import (
+    PREDICTION_COLUMNS,
+    Predictions,
+    guard,
+    read_table,
+    unguard,
+    write_images,
+    write_table,
+)
 
 
 def test_small_problems_show_every_probability(make_predictions) -> None:
@@ -80,6 +90,15 @@ def test_no_cell_begins_like_a_formula(start: str) -> None:
 @pytest.mark.parametrize("text", ["", "cat", "'quoted'", "a=b", "3-4"])
 def test_plain_cells_stay_as_they_are(text: str) -> None:
     assert guard(text) == text
+
+
+def test_tables_of_images_hold_no_formula_and_give_the_names_back(tmp_path) -> None:
+    names = ["=1+1/a.png", '=HYPERLINK("x")', "'=quoted", "plain"]
+    table = pd.DataFrame({"path": names, "label": names, "split": "train", "note": ""})
+    run = Run(tmp_path)
+    write_images(run.samples_file, table)
+    assert not set(read_table(run.samples_file)["path"].str[0]) & set("=+-@")
+    pd.testing.assert_frame_equal(run.samples().astype(object), table.astype(object))
 
 
 def test_names_and_paths_are_guarded_in_both_tables(make_predictions) -> None:

@@ -140,6 +140,6 @@ def _write(folder: Path, drawn: dict[str, Figure], sets: ImageSets) -> tuple[Pat
     files.make_folder(folder)
     for name, figure in drawn.items():
         figures.save(figure, folder / name)
-    schemas.write_table(folder / "samples.csv", sets.samples)
-    schemas.write_table(folder / "quarantine.csv", sets.quarantine)
+    schemas.write_images(folder / "samples.csv", sets.samples)
+    schemas.write_images(folder / "quarantine.csv", sets.quarantine)
     return tuple(folder / name for name in drawn)

@@ -188,8 +188,8 @@ def _record(
     class_names = search.classifier.class_names
     samples = [_samples(part, class_names, name) for name, part in found.items()]
     quarantine = [part.quarantine.assign(split=name) for name, part in found.items()]
-    schemas.write_table(run.samples_file, pd.concat(samples))
-    schemas.write_table(run.quarantine_file, pd.concat(quarantine))
+    schemas.write_images(run.samples_file, pd.concat(samples))
+    schemas.write_images(run.quarantine_file, pd.concat(quarantine))
     write_json(run.environment_file, environment.describe())
     written = _facts(search, [message for part in found.values() for message in part.messages])
     if named:

@@ -266,8 +266,8 @@ def _check_unfinished(run: Run) -> None:
 def _record_start(run: Run, training: _Training) -> None:
     """Write what is known before the first epoch."""
     run.write_config(training.config)
-    schemas.write_table(run.samples_file, training.sets.samples)
-    schemas.write_table(run.quarantine_file, training.sets.quarantine)
+    schemas.write_images(run.samples_file, training.sets.samples)
+    schemas.write_images(run.quarantine_file, training.sets.quarantine)
     write_json(run.environment_file, environment.describe())
     run.write_facts(_facts(training) | {"training": {"stopped": "running"}})
 
