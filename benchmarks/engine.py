@@ -10,8 +10,8 @@
 
 Forward and backward (all three gradients) in float32, the same number of threads for both, the libraries
 taking turns; printed are medians of seconds and their ratio, engine / torch. *best*: glibc's allocator
-tuned for both (`striate.allocator`), torch in the faster of its layouts, NCHW or channels-last, shape by
-shape; the engine takes NCHW. *installed*: the allocator as it is, NCHW. A mode is a process of its own.
+tuned for both (`striate.allocator`), and each in the faster layout of its images and gradients, NCHW or
+channels-last, shape by shape. *installed*: the allocator as it is, NCHW. A mode is a process of its own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -87,6 +88,11 @@ REFERENCE_A = Shape(256, 3, 32, 64)
 
 PAUSE_SECONDS = 0.05
 """Before a turn: OpenMP's threads spin on for milliseconds after torch's turn, on a core that others need."""
+
+WARM_UP = 2
+"""Steps of a turn that are not counted: threads that slept wake up on one core, and part after a while."""
+
+Name = TypeVar("Name")
 
 Variants = Mapping[str, tuple[Shape, ...]]
 """Shapes by the name of what they have in common."""
@@ -157,37 +163,46 @@ def _begin(mode: str) -> None:
 
 def _print_table(variants: Variants, arguments: argparse.Namespace) -> None:
     ratios = []
-    head = "| convolution | batch, in, size, out | torch ms | layout | engine ms | range | algorithm |"
-    print(f"{head} GFLOP/s | ratio |\n|---|---|---|---|---|---|---|---|---|")
+    head = (
+        "| convolution | batch, in, size, out | torch ms | layout | engine ms | layout | range | algorithm |"
+    )
+    print(f"{head} GFLOP/s | ratio |\n|---|---|---|---|---|---|---|---|---|---|")
     for name, shapes in variants.items():
         for shape in shapes:
-            steps = {"engine": engine_step(shape), "NCHW": torch_step(shape, channels_last=False)}
-            if arguments.mode == "best":
-                steps["channels-last"] = torch_step(shape, channels_last=True)
+            layouts = ("NCHW", "channels-last") if arguments.mode == "best" else ("NCHW",)
+            steps = {("engine", one): engine_step(shape, channels_last=one != "NCHW") for one in layouts}
+            steps |= {("torch", one): torch_step(shape, channels_last=one != "NCHW") for one in layouts}
             taken = take_turns(steps, arguments.rounds)
-            medians = {library: statistics.median(times) for library, times in taken.items()}
-            ours = medians.pop("engine")
-            layout, torchs = min(medians.items(), key=lambda pair: pair[1])
+            ours, our_layout, times = _faster(taken, "engine")
+            torchs, layout, _ = _faster(taken, "torch")
             ratios.append(ours / torchs)
-            lowest, highest = min(taken["engine"]) * 1e3, max(taken["engine"]) * 1e3
             print(
-                f"| {name} | {shape} | {torchs * 1e3:.1f} | {layout} | {ours * 1e3:.1f} | "
-                f"{lowest:.1f} to {highest:.1f} | {algorithm_of(shape)} | {shape.gigaflop / ours:.0f} | "
-                f"{ratios[-1]:.2f} |",
+                f"| {name} | {shape} | {torchs * 1e3:.1f} | {layout} | {ours * 1e3:.1f} | {our_layout} | "
+                f"{min(times) * 1e3:.1f} to {max(times) * 1e3:.1f} | {algorithm_of(shape)} | "
+                f"{shape.gigaflop / ours:.0f} | {ratios[-1]:.2f} |",
                 flush=True,
             )
     mean = statistics.geometric_mean(ratios)
     print(f"geometric mean {mean:.3f}, largest {max(ratios):.2f}, {len(ratios)} shapes")
 
 
-def take_turns(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Run every step once to warm up, then all in turn; return the seconds of each."""
-    taken: dict[str, list[float]] = {name: [] for name in steps}
+def _faster(taken: dict[tuple[str, str], list[float]], library: str) -> tuple[float, str, list[float]]:
+    """Return the median, the layout and all times of a library's faster layout."""
+    medians = {key: statistics.median(times) for key, times in taken.items() if key[0] == library}
+    best = min(medians, key=medians.__getitem__)
+    return medians[best], best[1], taken[best]
+
+
+def take_turns(steps: dict[Name, Step], rounds: int) -> dict[Name, list[float]]:
+    """Run every step once, then all in turn; return the seconds of each turn's last step."""
+    taken: dict[Name, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         step()
     for _ in range(rounds):
         for name, step in steps.items():
             time.sleep(PAUSE_SECONDS)
+            for _ in range(WARM_UP):
+                step()
             start = time.perf_counter()
             step()
             taken[name].append(time.perf_counter() - start)
@@ -208,11 +223,14 @@ def arrays(shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     return x, weight, bias, grad_output
 
 
-def engine_step(shape: Shape, algorithm: str = "auto") -> Step:
+def engine_step(shape: Shape, algorithm: str = "auto", channels_last: bool = False) -> Step:
     """Return forward and backward of the engine."""
     from striate.engine.functional import conv2d, conv2d_backward
+    from striate.engine.layout import images_of, pixels_of
 
     x, weight, bias, grad_output = arrays(shape)
+    if channels_last:
+        x, grad_output = (images_of(np.ascontiguousarray(pixels_of(one))) for one in (x, grad_output))
     numbers = (shape.stride, shape.padding, 1, shape.groups)
 
     def step() -> None:
