@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
 import skimage.data
+from encoded import encode
 from PIL import Image
 
 from striate.audit import Images, read
@@ -58,9 +58,3 @@ def gather() -> Callable[..., Images]:
         return read(Source("set", samples, Files(files)))
 
     return make
-
-
-def encode(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format, **options)
-    return buffer.getvalue()

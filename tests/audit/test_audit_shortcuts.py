@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from encoded import encode
 from PIL import Image
 
-from conftest import encode
 from striate.audit import find_shortcuts
 
 

@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from encoded import encode
 from PIL import Image
 
 import striate
-from conftest import encode
 from striate import schemas
 from striate.cli import run
 from striate.errors import UserError
