@@ -49,8 +49,8 @@ class DataConfig(BaseModel):
     permute_pixels: int | None = Field(
         None, ge=0, description="seed of one fixed permutation of the pixels of every image"
     )
-    normalize: Literal["none", "dataset", "imagenet", "half"] = Field(
-        "dataset", description="mean and deviation that images are normalised with"
+    normalize: Literal["auto", "none", "dataset", "imagenet", "half"] = Field(
+        "auto", description="mean and deviation of images; 'auto': the pretrained network's, else the data's"
     )
     image_size: int | None = Field(None, ge=1, le=4096, description="side of the input in pixels")
     channels: Literal["auto", "grey", "rgb"] = Field("auto", description="channels of the input")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -51,6 +51,7 @@ _SET_NAME = re.compile(r"[^\W_][\w-]{0,39}")
 
 Output = Literal["logits", "log_probabilities", "logit", "probability"]
 Fit = Literal["squash", "crop", "pad"]
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 class Preprocess(BaseModel):
@@ -58,6 +59,12 @@ class Preprocess(BaseModel):
 
     An image is turned upright (EXIF), converted to grey or RGB, brought to `height` x `width`, scaled to
     [0, 1], its pixels permuted if a seed says so, and normalised as `(x - mean) / std` per channel.
+
+    Attributes:
+        fit: `squash` ignores the proportions; `crop` cuts the largest part of the right proportions from the
+            middle; `pad` shows the whole image on black.
+        crop_share: the share of either side of that part which a `crop` keeps; no other fit cuts anything.
+        interpolation: how values between pixels are found; either way with antialiasing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +73,8 @@ class Preprocess(BaseModel):
     height: Annotated[int, Field(ge=1)]
     width: Annotated[int, Field(ge=1)]
     fit: Fit = "squash"
+    crop_share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...]
     std: tuple[float, ...]
     permute_pixels: int | None = None
@@ -74,6 +83,11 @@ class Preprocess(BaseModel):
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return (self.channels, self.height, self.width)
+
+    @property
+    def decoding(self) -> dict[str, object]:
+        """What decides on the uint8 pixels of an image before they are permuted: a key for caches."""
+        return self.model_dump(include={"channels", "height", "width", "fit", "crop_share", "interpolation"})
 
     def normalize(self, images: np.ndarray) -> np.ndarray:
         """Return float32 (N, C, H, W) network input for uint8 (N, C, H, W) `images`."""
@@ -92,7 +106,7 @@ class Predictions:
     Attributes:
         images: paths, (N,).
         labels: int64 (N,), positions in `class_names`; -1 where the label is unknown.
-        logits: float32 (N, K); softmax gives the probabilities, whatever the network puts out.
+        logits: float32 (N, K), or float64; softmax gives the probabilities, whatever the network puts out.
         class_names: (K,).
     """
 
@@ -100,6 +114,14 @@ class Predictions:
     labels: np.ndarray
     logits: np.ndarray
     class_names: tuple[str, ...]
+
+    def at_temperature(self, temperature: float) -> Predictions:
+        """Return the same with logits divided by `temperature`, in float64, so that none become equal."""
+        import numpy as np
+
+        if temperature == 1:
+            return self
+        return replace(self, logits=self.logits.astype(np.float64) / temperature)
 
     @property
     def probabilities(self) -> np.ndarray:

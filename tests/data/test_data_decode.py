@@ -228,6 +228,33 @@ def test_crop_keeps_the_centre_in_proportion():
     np.testing.assert_array_equal(found, 255)
 
 
+def test_crop_with_a_share_agrees_with_torchvisions_resize_and_centre_crop():
+    from torchvision.transforms import v2
+
+    rng = np.random.Generator(np.random.PCG64(0))
+    rough = Image.fromarray(rng.integers(0, 256, (15, 20, 3), dtype=np.uint8)).resize((400, 400))
+    size, share = 224, 0.875
+    theirs = v2.Compose([v2.Resize(256, v2.InterpolationMode.BICUBIC), v2.CenterCrop(size)])(rough)
+    preprocess = settings(3, size, size, "crop").model_copy(
+        update={"crop_share": share, "interpolation": "bicubic"}
+    )
+    ours = decode.fit(rough, preprocess).transpose(1, 2, 0)
+    difference = np.abs(ours.astype(int) - np.asarray(theirs))
+    assert difference.mean() < 0.5  # of 255: at the border theirs looks a pixel further out
+
+
+def test_interpolation_changes_pixels_and_a_share_cuts_the_border():
+    image = Image.new("RGB", (100, 100))
+    image.paste((255, 255, 255), (10, 10, 90, 90))
+    whole = settings(3, 40, 40, "crop")
+    cut = whole.model_copy(update={"crop_share": 0.75})
+    assert decode.fit(image, whole).min() == 0
+    assert decode.fit(image, cut).min() == 255
+    bicubic = whole.model_copy(update={"interpolation": "bicubic"})
+    rough = Image.fromarray(noise(100, 100))
+    assert not np.array_equal(decode.fit(rough, whole), decode.fit(rough, bicubic))
+
+
 def test_pad_shows_everything_centred_on_black():
     found = decode.fit(Image.fromarray(np.full((20, 40), 255, np.uint8)), settings(1, 10, 10, "pad"))[0]
     np.testing.assert_array_equal(found[:2], 0)

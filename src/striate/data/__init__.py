@@ -16,6 +16,7 @@ from striate.data.existing import (
 from striate.data.images import ArrayPixels, FilePixels, ImageSet, ImageSets, Pixels
 from striate.data.named import NAMES
 from striate.data.prepare import prepare
+from striate.data.survey import Survey, survey
 
 __all__ = [
     "NAMES",
@@ -27,6 +28,7 @@ __all__ = [
     "ImageSets",
     "LabelledImages",
     "Pixels",
+    "Survey",
     "cache_folder",
     "decode_images",
     "describe",
@@ -34,4 +36,5 @@ __all__ = [
     "prepare",
     "prepare_for",
     "read_images",
+    "survey",
 ]

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -123,7 +124,8 @@ def pixels(content: bytes, preprocess: Preprocess) -> np.ndarray:
     Raises:
         Undecodable: with the reason.
     """
-    _, image = load(content, (preprocess.width, preprocess.height))
+    share = preprocess.crop_share if preprocess.fit == "crop" else 1.0
+    _, image = load(content, (ceil(preprocess.width / share), ceil(preprocess.height / share)))
     return fit(image, preprocess)
 
 
@@ -172,13 +174,12 @@ def flatten(image: Image.Image) -> Image.Image:
 def fit(image: Image.Image, preprocess: Preprocess) -> np.ndarray:
     """Return uint8 (C, H, W): `image`, of mode L or RGB, brought to size as `preprocess.fit` says.
 
-    `squash` ignores the proportions; `crop` fills the frame and cuts what sticks out, equally on both sides;
-    `pad` shows the whole image, centred on black. Bilinear with antialiasing. Grey is ITU-R 601 luma.
+    With antialiasing. Grey is ITU-R 601 luma.
     """
     image = image.convert("L" if preprocess.channels == 1 else "RGB")
     size = (preprocess.width, preprocess.height)
-    if image.size != size:
-        image = _FITS[preprocess.fit](image, size)
+    if image.size != size or (preprocess.fit == "crop" and preprocess.crop_share < 1):
+        image = _FITS[preprocess.fit](image, size, preprocess)
     array = np.asarray(image)
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
@@ -273,26 +274,29 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     return np.rint(values * (255.0 / white)).astype(np.uint8)
 
 
-def _squash(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    return image.resize(size, Image.Resampling.BILINEAR)
+def _squash(image: Image.Image, size: tuple[int, int], preprocess: Preprocess) -> Image.Image:
+    return image.resize(size, _FILTERS[preprocess.interpolation])
 
 
-def _crop(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    scale = min(image.width / size[0], image.height / size[1])
+def _crop(image: Image.Image, size: tuple[int, int], preprocess: Preprocess) -> Image.Image:
+    scale = min(image.width / size[0], image.height / size[1]) * preprocess.crop_share
     width, height = size[0] * scale, size[1] * scale
     left, top = (image.width - width) / 2, (image.height - height) / 2
-    return image.resize(size, Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
+    box = (left, top, left + width, top + height)
+    return image.resize(size, _FILTERS[preprocess.interpolation], box=box)
 
 
-def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _pad(image: Image.Image, size: tuple[int, int], preprocess: Preprocess) -> Image.Image:
     scale = min(size[0] / image.width, size[1] / image.height)
     inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     framed = Image.new(image.mode, size)
-    framed.paste(_squash(image, inner), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    place = ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
+    framed.paste(_squash(image, inner, preprocess), place)
     return framed
 
 
-_FITS: dict[str, Callable[[Image.Image, tuple[int, int]], Image.Image]] = {
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_FITS: dict[str, Callable[[Image.Image, tuple[int, int], Preprocess], Image.Image]] = {
     "squash": _squash,
     "crop": _crop,
     "pad": _pad,

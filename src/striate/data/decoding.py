@@ -62,9 +62,8 @@ def _decoded(
     progress: Progress | None,
 ) -> tuple[np.ndarray, str | None]:
     shape = (len(paths), *preprocess.input_shape)
-    settings = preprocess.model_dump(include={"channels", "height", "width", "fit"})
     contents = digests.tobytes().hex()
-    key = cache.key_of("pixels", settings, contents)
+    key = cache.key_of("pixels", preprocess.decoding, contents)
     entry = cache.load("pixels", key)
     if entry is not None and "images" in entry and entry["images"].shape == shape:
         return entry["images"], None

@@ -8,21 +8,28 @@ import numpy as np
 
 from striate.config import DataConfig
 from striate.data.inspection import SMALL_SIDE
+from striate.errors import UserError
+from striate.schemas import Preprocess
 
 
-def choose_size(config: DataConfig, widths: np.ndarray, heights: np.ndarray) -> tuple[int, int, str | None]:
+def choose_size(
+    config: DataConfig, widths: np.ndarray, heights: np.ndarray, network: Preprocess | None = None
+) -> tuple[int, int, str | None]:
     """Return (height, width) of the network's input, and a message where images change size unasked.
 
-    Small images of one size keep it; others become squares, as large as their median shorter side and no
-    larger than `SMALL_SIDE`.
+    A pretrained network's images have the size that it was trained with. Else small images of one size keep
+    it; others become squares, as large as their median shorter side and no larger than `SMALL_SIDE`.
 
     Args:
         config: `image_size` counts.
         widths: int (N,), in pixels.
         heights: int (N,), in pixels.
+        network: of a pretrained network.
     """
     if config.image_size is not None:
         return config.image_size, config.image_size, None
+    if network is not None:
+        return network.height, network.width, None
     same = len(np.unique(widths)) == 1 and len(np.unique(heights)) == 1
     if same and max(widths[0], heights[0]) <= SMALL_SIDE:
         return int(heights[0]), int(widths[0]), None
@@ -34,8 +41,28 @@ def choose_size(config: DataConfig, widths: np.ndarray, heights: np.ndarray) -> 
     return side, side, f"Images are {sizes} pixels; they become {side} x {side}. Choose with --image-size."
 
 
-def choose_channels(config: DataConfig, grey: np.ndarray) -> Literal[1, 3]:
-    """Return 1 or 3; `grey`, bool (N,), says which training images can hold no colour."""
-    if config.channels == "auto":
-        return 1 if grey.all() else 3
-    return 1 if config.channels == "grey" else 3
+def choose_channels(
+    config: DataConfig, grey: np.ndarray, network: Preprocess | None = None
+) -> tuple[Literal[1, 3], str | None]:
+    """Return 1 or 3, and a message where grey images become coloured ones for a pretrained network.
+
+    Args:
+        config: `channels` counts.
+        grey: bool (N,), which training images can hold no colour.
+        network: of a pretrained network.
+
+    Raises:
+        UserError: other channels are asked for than the pretrained network takes.
+    """
+    if network is None:
+        if config.channels == "auto":
+            return (1 if grey.all() else 3), None
+        return (1 if config.channels == "grey" else 3), None
+    if config.channels not in ("auto", "rgb" if network.channels == 3 else "grey"):
+        raise UserError(
+            f"channels {config.channels!r} do not fit a pretrained network that takes {network.channels}; "
+            "leave --channels out: images are converted."
+        )
+    if network.channels == 3 and grey.all():
+        return 3, "The images are grey; the pretrained network takes colour, so all three channels are alike."
+    return network.channels, None

@@ -34,8 +34,8 @@ def moments(
         progress: told how far the measuring is.
     """
     channels = preprocess.channels
-    if config.normalize == "dataset":
-        settings = preprocess.model_dump(include={"channels", "height", "width", "fit", "permute_pixels"})
+    if config.normalize in ("auto", "dataset"):
+        settings = (preprocess.decoding, preprocess.permute_pixels)
         key = cache.key_of("moments", settings, fingerprint, config.seed)
         known = None if train.in_memory else cache.load("moments", key)
         if known is not None and set(known) == {"mean", "std"}:

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 from striate.config import DataConfig
 from striate.data import splits
-from striate.data.classes import choose_classes, compare_classes, empty_classes, labels_to_numbers
+from striate.data.classes import compare_classes, empty_classes, labels_to_numbers
 from striate.data.decoding import pixels_of
 from striate.data.geometry import choose_channels, choose_size
 from striate.data.groups import group_names, spread_over
 from striate.data.images import ImageSet, ImageSets, Pixels
-from striate.data.inspection import Inspection, inspect
-from striate.data.lookup import find_source
-from striate.data.marks import apply_marks
+from striate.data.inspection import Inspection
 from striate.data.normalization import moments
 from striate.data.parallel import Progress
 from striate.data.sources import Source
+from striate.data.survey import Survey, survey
 from striate.errors import DataError
 from striate.schemas import QUARANTINE_COLUMNS, SAMPLE_COLUMNS, SPLITS, Preprocess
 
@@ -40,50 +39,68 @@ class _Assignment:
     messages: tuple[str, ...]
 
 
-def prepare(config: DataConfig, *, progress: Progress | None = None) -> ImageSets:
+def prepare(
+    config: DataConfig,
+    *,
+    found: Survey | None = None,
+    network: Preprocess | None = None,
+    progress: Progress | None = None,
+) -> ImageSets:
     """Find, inspect, split and decode the images that `config` names.
 
     Args:
         config: which images, split how, at which size.
+        found: what `survey` returned for the same `config`; None: it is called now.
+        network: what a pretrained network was trained with: size, channels, cut, interpolation, mean and
+            deviation are its own unless `config` names others.
         progress: called as `progress(stage, done, total)` while images are read.
 
     Raises:
         DataError: the data cannot be used for training; says why.
     """
-    found = apply_marks(find_source(config.data, config.data_root), config.exclude, config.relabel)
-    source = choose_classes(found, config.classes)
-    inspection = inspect(source, progress)
+    found = found or survey(config, progress=progress)
+    source, inspection, usable = found.source, found.inspection, found.usable
     assigned = _assign(source, inspection, config)
     # Images that no split uses are decoded too: another seed or fraction then finds them in the cache.
-    usable = [row for row, reason in enumerate(inspection.reason) if not reason]
     train_rows = [row for row in usable if assigned.splits[row] == "train"]
-    height, width, message = choose_size(config, inspection.width[usable], inspection.height[usable])
-    preprocess = Preprocess(
-        channels=choose_channels(config, inspection.grey[train_rows]),
-        height=height,
-        width=width,
-        fit=config.fit,
-        mean=(0.0,),
-        std=(1.0,),
-        permute_pixels=config.permute_pixels,
-    )
+    preprocess, messages = _preprocess(config, inspection, usable, train_rows, network)
     pixels, notices = pixels_of(source, inspection, usable, preprocess, progress)
     sets = _image_sets(source, assigned, usable, pixels)
     fingerprint = _fingerprint(source, inspection, train_rows)
-    mean, std = moments(config, preprocess, sets["train"].pixels, fingerprint, progress)
+    if network is None or config.normalize != "auto":
+        mean, std = moments(config, preprocess, sets["train"].pixels, fingerprint, progress)
+        preprocess = preprocess.model_copy(update={"mean": mean, "std": std})
     return ImageSets(
         name=source.name,
         class_names=assigned.class_names,
         samples=_samples_table(source, assigned, usable),
         quarantine=quarantine_table(source, inspection),
         facts=facts_table(source, inspection, usable),
-        preprocess=preprocess.model_copy(update={"mean": mean, "std": std}),
+        preprocess=preprocess,
         train=sets["train"],
         val=sets.get("val"),
         test=sets["test"],
-        messages=_merge(source.messages, inspection.messages, assigned.messages, (message,), notices),
+        messages=_merge(source.messages, inspection.messages, assigned.messages, messages, notices),
         fingerprint=fingerprint,
     )
+
+
+def _preprocess(
+    config: DataConfig,
+    inspection: Inspection,
+    usable: Sequence[int],
+    train_rows: Sequence[int],
+    network: Preprocess | None,
+) -> tuple[Preprocess, list[str | None]]:
+    """Return how images become input, with mean 0 and deviation 1 unless `network` says; and messages."""
+    widths, heights = inspection.width[list(usable)], inspection.height[list(usable)]
+    height, width, resized = choose_size(config, widths, heights, network)
+    channels, coloured = choose_channels(config, inspection.grey[list(train_rows)], network)
+    own = {} if network is None else network.model_dump(exclude={"permute_pixels"})
+    chosen = {"channels": channels, "height": height, "width": width, "fit": config.fit}
+    plain = {"mean": (0.0,) * channels, "std": (1.0,) * channels}
+    settings = plain | own | chosen | {"permute_pixels": config.permute_pixels}
+    return Preprocess.model_validate(settings), [resized, coloured]
 
 
 def _assign(source: Source, inspection: Inspection, config: DataConfig) -> _Assignment:
