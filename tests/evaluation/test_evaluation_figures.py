@@ -11,10 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from striate import figure_style
 from striate.errors import DataError
 from striate.evaluation import compute_metrics, confusion_matrix, figures
 from striate.evaluation.curves import curves_table
-from striate.evaluation.figures import style
 from striate.evaluation.history import chosen_epoch, numbers
 from striate.evaluation.thresholds import choose_threshold
 from striate.schemas import Predictions
@@ -214,7 +214,7 @@ def test_a_figure_is_arranged_once_and_alike_in_both_formats(make_history) -> No
 
 def test_only_texts_that_the_first_font_lacks_look_through_others(monkeypatch) -> None:
     fonts = ["DejaVu Sans", "monospace"]
-    monkeypatch.setattr(style, "_installed_fonts", lambda: fonts)
+    monkeypatch.setattr(figure_style, "_installed_fonts", lambda: fonts)
     names = ["plain", "\u53f6\u9508", "b"]
     figure = figures.confusion_matrix(np.eye(3, dtype=int), names)
     families = {text.get_text(): text.get_fontfamily() for text in figure.axes[0].get_yticklabels()}
