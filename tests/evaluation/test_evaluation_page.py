@@ -175,7 +175,7 @@ def expected(predictions: Predictions, true: int, named: int) -> list[dict[str, 
         rows.append(
             {
                 "path": path,
-                "picture": gallery._data_uri(picture(path)),
+                "picture": gallery.data_uri(picture(path)),
                 "classes": [predictions.class_names[k] for k in top],
                 "shares": pytest.approx(100 * probabilities[index, top], abs=0.0551),  # rounded twice
             }
@@ -469,7 +469,7 @@ def test_the_worst_and_the_least_certain_images_are_shown(open_page, report, fou
         paths = [card.get_attribute("title") for card in cards.locator(".file").all()]
         assert paths == [four.images[index] for index in images[:12]]
         sources = [image.get_attribute("src") for image in cards.locator("img").all()]
-        assert sources == [gallery._data_uri(picture(path)) for path in paths]
+        assert sources == [gallery.data_uri(picture(path)) for path in paths]
         first = cards.locator(".card").first
         assert first.locator(".is .name").inner_text() == NAMES[four.labels[images[0]]]
         assert first.locator(".top b").first.inner_text() == percent(confidence[images[0]].round(4))

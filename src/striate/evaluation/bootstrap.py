@@ -71,10 +71,10 @@ def draw(
     taken_for = scores.predicted[images[wrong]]
     parts = []
     for start in range(0, count, rows):
-        weights = _weights(generator, sizes, min(rows, count - start))
-        hits = _grouped(weights * correct, scores.labels[images], classes)
-        named = hits + _grouped(weights[:, wrong], taken_for, classes)
-        parts.append((hits, named, weights @ columns[images]))
+        drawn = weights(generator, sizes, min(rows, count - start))
+        hits = _grouped(drawn * correct, scores.labels[images], classes)
+        named = hits + _grouped(drawn[:, wrong], taken_for, classes)
+        parts.append((hits, named, drawn @ columns[images]))
     return Resamples(
         sizes.astype(np.float64), *(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     )
@@ -94,19 +94,25 @@ def percentiles(draws: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray
     return low, high
 
 
-def _weights(generator: np.random.Generator, sizes: np.ndarray, rows: int) -> np.ndarray:
-    """How often each image counts, float64 (rows, n); images are sorted by class."""
+def weights(generator: np.random.Generator, sizes: np.ndarray, rows: int) -> np.ndarray:
+    """Return how often each image counts in each of `rows` resamples, float64 (rows, n).
+
+    Args:
+        generator: is advanced.
+        sizes: int (K,), images of each class; images are sorted by class.
+        rows: resamples.
+    """
     drawn = np.maximum(sizes - 1, 0)
     size = np.repeat(sizes, drawn)
     first = np.repeat(np.cumsum(sizes) - sizes, drawn)
     n = int(sizes.sum())
     chosen = (generator.random((rows, len(size))) * size).astype(np.int64) + first
     chosen += n * np.arange(rows)[:, None]
-    weights = np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+    counts = np.bincount(chosen.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
     factor = np.where(sizes > 1, sizes / np.maximum(sizes - 1, 1), 1.0)
-    weights *= np.repeat(factor, sizes)
-    weights[:, np.repeat(sizes == 1, sizes)] = 1
-    return weights
+    counts *= np.repeat(factor, sizes)
+    counts[:, np.repeat(sizes == 1, sizes)] = 1
+    return counts
 
 
 def _grouped(values: np.ndarray, groups: np.ndarray, classes: int) -> np.ndarray:

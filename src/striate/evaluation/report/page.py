@@ -33,9 +33,9 @@ def render_report(context: ReportContext) -> str:
     """
     if not context.metrics:
         raise ValueError("context.metrics is empty; expected the metrics of at least one split")
-    style, script = _file("report.css"), "\n".join(_file(name) for name in SCRIPTS)
+    style, script = template("report.css"), "\n".join(template(name) for name in SCRIPTS)
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             _first_screen(context)
@@ -142,7 +142,8 @@ def _history(context: ReportContext) -> Any:
     return None if context.history is None or context.history.empty else numbers(context.history)
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what renders the templates: everything escaped, and a name that is missing is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -179,6 +180,7 @@ def _probability(share: float) -> str:
     return f"{math.floor(1000 * share + 0.5 + 1e-9) / 10:.1f}\u00a0%"  # halves upwards, as the script does
 
 
-def _file(name: str) -> str:
+def template(name: str) -> str:
+    """Return the text of a file in `templates/`."""
     folder = resources.files("striate.evaluation") / "templates"
     return (folder / name).read_text(encoding="utf-8").strip()

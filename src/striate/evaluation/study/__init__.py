@@ -1,0 +1,6 @@
+"""Which of several recipes is better: paired statistics, disagreements, and the pages that show them."""
+
+from striate.evaluation.study.answers import Answers, gather
+from striate.evaluation.study.comparison import Entry, compare_entries
+
+__all__ = ["Answers", "Entry", "compare_entries", "gather"]

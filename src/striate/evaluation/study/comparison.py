@@ -1,0 +1,342 @@
+"""Which of several recipes is better, on which test set, and how sure that is; `docs/studies.md` says how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.evaluation.bootstrap import percentiles
+from striate.evaluation.intervals import wilson
+from striate.evaluation.pairs import SIGNIFICANCE, holm
+from striate.evaluation.study import paired, repeated
+from striate.evaluation.study.answers import Answers
+from striate.evaluation.study.repeated import Estimate
+from striate.evaluation.study.resampling import macro_f1, macro_f1_draws
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+LEVEL = 0.95
+TOTAL = "total"
+"""Name of the weighted total among the sets; no set may be called so."""
+MOST_FOR_EVERY_PAIR = 8
+"""With more entries, each is compared with the first alone, lest correction hide every difference."""
+NOT_DISTINGUISHABLE = "not distinguishable"
+IDENTICAL = "identical"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A recipe and the runs made by it.
+
+    Attributes:
+        name: on the page.
+        runs: folders of its runs, one a seed.
+        seeds: of these runs; None where unknown.
+        settings: those in which it differs from other entries.
+        network: `name`, `parameters`, `multiply_adds`, as far as known.
+        seconds: of training, each run; empty where unknown.
+        histories: `schemas.HISTORY_COLUMNS` as numbers, of each run; empty where nothing was trained.
+    """
+
+    name: str
+    runs: tuple[str, ...]
+    seeds: tuple[int | None, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    seconds: tuple[float, ...] = ()
+    histories: tuple[pd.DataFrame, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One set, or the weighted total of several: the score of every run, and what moves it.
+
+    Attributes:
+        accuracy: float64 (R,).
+        covariance: float64 (R, R), of the accuracies, due to the images.
+        f1: float64 (R,), macro; None for a total.
+        f1_draws: float64 (R, B); None for a total.
+        correct: bool (R, n); None for a total.
+    """
+
+    accuracy: np.ndarray
+    covariance: np.ndarray
+    f1: np.ndarray | None = None
+    f1_draws: np.ndarray | None = None
+    correct: np.ndarray | None = None
+
+
+def pairs_of(entries: int, with_first: bool) -> list[tuple[int, int]]:
+    """Return which entries are compared, as positions (judged, compared with)."""
+    if with_first or entries > MOST_FOR_EVERY_PAIR:
+        return [(number, 0) for number in range(1, entries)]
+    return [(later, earlier) for earlier, later in combinations(range(entries), 2)]
+
+
+def compare_entries(
+    entries: Sequence[Entry],
+    sets: Mapping[str, Answers],
+    *,
+    weights: Mapping[str, float] | None = None,
+    with_first: bool = False,
+    looks: Mapping[str, int] | None = None,
+    level: float = LEVEL,
+) -> dict[str, Any]:
+    """Return what `comparison.json` holds.
+
+    Args:
+        entries: two or more.
+        sets: name -> the answers of all runs of all entries, in their order, for the images of that set.
+        weights: of the sets in the total, which add up to 1; None: no total.
+        with_first: compare each entry with the first alone, not every pair.
+        looks: how often each set has been looked at, as far as known.
+        level: of the intervals.
+    """
+    parts = _parts([len(entry.runs) for entry in entries])
+    measured = {name: _measure(answers) for name, answers in sets.items()}
+    if weights:
+        measured[TOTAL] = _total(measured, weights)
+    pairs = pairs_of(len(entries), with_first)
+    comparisons = [
+        row
+        for name, found in measured.items()
+        for row in _compare(name, found, sets.get(name), parts, pairs, level)
+    ]
+    described = [
+        _entry(entry, part, measured, sets, level) for entry, part in zip(entries, parts, strict=True)
+    ]
+    _rank(described, comparisons, TOTAL if weights else next(iter(sets)))
+    return {
+        "format": FORMAT,
+        "level": level,
+        "significance": SIGNIFICANCE,
+        "sets": [_set(name, answers, weights, looks) for name, answers in sets.items()],
+        "with_first": with_first or len(entries) > MOST_FOR_EVERY_PAIR,
+        "entries": described,
+        "comparisons": comparisons,
+    }
+
+
+def _parts(sizes: Sequence[int]) -> list[slice]:
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def _measure(answers: Answers) -> _Measured:
+    classes = len(answers.class_names)
+    correct = answers.correct
+    covariance = (
+        repeated.image_covariance(correct) if len(answers.labels) > 1 else np.zeros((len(correct),) * 2)
+    )
+    return _Measured(
+        accuracy=correct.mean(axis=1),
+        covariance=covariance,
+        f1=macro_f1(answers.labels, answers.predicted, classes),
+        f1_draws=macro_f1_draws(answers.labels, answers.predicted, classes),
+        correct=correct,
+    )
+
+
+def _total(measured: Mapping[str, _Measured], weights: Mapping[str, float]) -> _Measured:
+    """The sets hold different images, so that their errors add up by squares."""
+    accuracy = sum(weights[name] * measured[name].accuracy for name in weights)
+    covariance = sum(weights[name] ** 2 * measured[name].covariance for name in weights)
+    return _Measured(np.asarray(accuracy), np.asarray(covariance))
+
+
+def _compare(
+    name: str,
+    found: _Measured,
+    answers: Answers | None,
+    parts: Sequence[slice],
+    pairs: Sequence[tuple[int, int]],
+    level: float,
+) -> list[dict[str, Any]]:
+    """Compare the pairs on one set; p values are adjusted for all of them (Holm)."""
+    rows = []
+    for first, second in pairs:
+        row: dict[str, Any] = {"set": name, "first": first, "second": second}
+        row["accuracy"] = _accuracy_difference(found, parts[first], parts[second], level)
+        if answers is not None:
+            row["f1"] = _f1_difference(found, parts[first], parts[second], level)
+            row |= _agreement(answers, parts[first], parts[second], level)
+        rows.append(row)
+    for metric in ("accuracy", "f1") if answers is not None else ("accuracy",):
+        adjusted = holm([row[metric]["p_value"] for row in rows])
+        for row, p_adjusted in zip(rows, adjusted, strict=True):
+            row[metric]["p_adjusted"] = p_adjusted
+            row[metric]["verdict"] = _verdict(
+                row[metric]["difference"], p_adjusted, row.get("identical", False)
+            )
+    return rows
+
+
+def _accuracy_difference(found: _Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
+    """Single runs on a set: McNemar's exact test, Newcombe's interval; else seeds and images together."""
+    estimate = _difference(found.accuracy, found.covariance, first, second)
+    result = _described(estimate, level)
+    if found.correct is None:
+        return result
+    single = first.stop - first.start == second.stop - second.start == 1
+    counts = paired.count_pairs(_majority(found.correct[first]), _majority(found.correct[second]))
+    if single:
+        low, high = paired.difference_interval(counts, level)
+        return result | {
+            "low": low,
+            "high": high,
+            "p_value": paired.mcnemar(counts),
+            "test": "McNemar, exact",
+        }
+    if estimate.error == 0 and estimate.value:  # nothing varied that could be measured
+        return result | {"p_value": paired.mcnemar(counts)}
+    return result
+
+
+def _f1_difference(found: _Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
+    """Single runs: the percentile bootstrap; else its covariance, and the seeds."""
+    assert found.f1 is not None and found.f1_draws is not None  # noqa: PT018 - of a set, both are there
+    covariance = np.atleast_2d(np.cov(found.f1_draws))
+    result = _described(_difference(found.f1, covariance, first, second), level)
+    if first.stop - first.start > 1 or second.stop - second.start > 1:
+        return result
+    drawn = found.f1_draws[first][0] - found.f1_draws[second][0]
+    low, high = percentiles(drawn, level)
+    ends = {"low": min(float(low), result["difference"]), "high": max(float(high), result["difference"])}
+    return result | ends | {"p_value": _percentile_p(drawn), "test": "paired bootstrap"}
+
+
+def _difference(values: np.ndarray, covariance: np.ndarray, first: slice, second: slice) -> Estimate:
+    chosen = np.r_[first, second]
+    return repeated.difference(values[first], values[second], covariance[np.ix_(chosen, chosen)])
+
+
+def _described(estimate: Estimate, level: float) -> dict[str, Any]:
+    low, high = estimate.interval(level)
+    return {
+        "difference": estimate.value,
+        "low": low,
+        "high": high,
+        "error": estimate.error,
+        "p_value": estimate.p_value,
+        "detectable": estimate.detectable(level),
+        "test": "runs and images",
+    }
+
+
+def _percentile_p(drawn: np.ndarray) -> float:
+    """Twice the smaller share of resamples on either side of 0, never 0 (Davison and Hinkley 1997, 4.2)."""
+    below, above = np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0)
+    return float(min(1.0, 2 * (min(below, above) + 1) / (len(drawn) + 1)))
+
+
+def _agreement(answers: Answers, first: slice, second: slice, level: float) -> dict[str, Any]:
+    """Return on how many images the two agree, seed by seed and by the majority of each one's runs."""
+    ours, theirs = answers.correct[first], answers.correct[second]
+    counts = paired.count_pairs(_majority(ours), _majority(theirs))
+    seeds = [paired.count_pairs(one, other) for one, other in zip(ours, theirs, strict=False)]
+    return {
+        "counts": _counted(counts),
+        "mcnemar": [_counted(each) | {"p_value": paired.mcnemar(each)} for each in seeds],
+        "odds_ratio": paired.odds_ratio(counts, level),
+        "identical": np.array_equal(answers.predicted[first], answers.predicted[second]),
+    }
+
+
+def _counted(counts: paired.Paired) -> dict[str, int]:
+    return {
+        "both": counts.both,
+        "only_first": counts.only_first,
+        "only_second": counts.only_second,
+        "neither": counts.neither,
+    }
+
+
+def _majority(correct: np.ndarray) -> np.ndarray:
+    """Which images more than half of the runs name correctly, bool (n,)."""
+    most: np.ndarray = correct.mean(axis=0) > 0.5
+    return most
+
+
+def _verdict(difference: float, p_adjusted: float, identical: bool) -> str:
+    if identical:
+        return IDENTICAL
+    if p_adjusted >= SIGNIFICANCE or difference == 0:
+        return NOT_DISTINGUISHABLE
+    return "better" if difference > 0 else "worse"
+
+
+def _entry(
+    entry: Entry, part: slice, measured: Mapping[str, _Measured], sets: Mapping[str, Answers], level: float
+) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
+    for name, found in measured.items():
+        scores[name] = {"accuracy": _mean(found.accuracy[part], found.covariance[part, part], level)}
+        if found.f1 is not None and found.f1_draws is not None:
+            covariance = np.atleast_2d(np.cov(found.f1_draws[part]))
+            scores[name]["f1"] = _mean(found.f1[part], covariance, level)
+        if found.correct is not None:
+            scores[name]["confusion"] = _confusion(sets[name], part)
+            if len(entry.runs) == 1:
+                right, n = int(found.correct[part].sum()), found.correct.shape[1]
+                scores[name]["accuracy"] |= dict(zip(("low", "high"), wilson(right, n, level), strict=True))
+    return {
+        "name": entry.name,
+        "runs": list(entry.runs),
+        "seeds": list(entry.seeds),
+        "settings": dict(entry.settings),
+        "network": dict(entry.network),
+        "seconds": list(entry.seconds),
+        "scores": scores,
+    }
+
+
+def _mean(values: np.ndarray, covariance: np.ndarray, level: float) -> dict[str, Any]:
+    low, high = repeated.mean(values, covariance).interval(level)
+    return {
+        "value": float(values.mean()),
+        "deviation": float(values.std(ddof=1)) if len(values) > 1 else None,
+        "low": max(0.0, low),
+        "high": min(1.0, high),
+        "runs": values.tolist(),
+    }
+
+
+def _confusion(answers: Answers, part: slice) -> list[list[int]]:
+    """Counts over all runs of the entry, (K, K); rows true, columns predicted."""
+    classes = len(answers.class_names)
+    cells = answers.labels * classes + answers.predicted[part]
+    counts = np.bincount(cells.ravel(), minlength=classes * classes)
+    rows: list[list[int]] = counts.reshape(classes, classes).tolist()
+    return rows
+
+
+def _rank(entries: Sequence[dict[str, Any]], comparisons: Sequence[Mapping[str, Any]], by: str) -> None:
+    """Add `rank`, from 1, by the score in `by`, and `level_with_best`: whether the best is not told apart."""
+    order = sorted(range(len(entries)), key=lambda at: -entries[at]["scores"][by]["accuracy"]["value"])
+    best = order[0]
+    apart = {
+        (row["first"], row["second"]): row["accuracy"]["verdict"] in ("better", "worse")
+        for row in comparisons
+        if row["set"] == by
+    }
+    for rank, at in enumerate(order, 1):
+        known = apart.get((at, best), apart.get((best, at)))
+        entries[at] |= {"rank": rank, "level_with_best": at != best and known is False}
+
+
+def _set(
+    name: str, answers: Answers, weights: Mapping[str, float] | None, looks: Mapping[str, int] | None
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "samples": len(answers.labels),
+        "weight": (weights or {}).get(name),
+        "looks": (looks or {}).get(name),
+        "class_names": list(answers.class_names),
+    }
