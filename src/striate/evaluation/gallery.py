@@ -230,7 +230,7 @@ def _add_thumbnails(chosen: dict[str, Any], thumbnails: Thumbnails, room: int) -
             if content is None:
                 missing += 1
                 continue
-            uri = _data_uri(content)
+            uri = data_uri(content)
             if len(uri) + 3 > room:  # with quotes and comma
                 full = True
                 continue
@@ -240,7 +240,12 @@ def _add_thumbnails(chosen: dict[str, Any], thumbnails: Thumbnails, room: int) -
     return missing
 
 
-def _data_uri(content: bytes) -> str:
+def data_uri(content: bytes) -> str:
+    """Return a JPEG or PNG file as a data URI.
+
+    Raises:
+        ValueError: it is neither.
+    """
     for start, kind in _MEDIA_TYPES.items():
         if content.startswith(start):
             return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
