@@ -56,6 +56,9 @@ class DataConfig(BaseModel):
     channels: Literal["auto", "grey", "rgb"] = Field("auto", description="channels of the input")
     fit: Fit = Field("squash", description="how an image that is not square becomes square")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of splits, weights, order and augmentation")
+    split_seed: int | None = Field(
+        None, ge=0, lt=2**32, description="seed of the splits alone; by default --seed's"
+    )
 
 
 class TrainConfig(DataConfig):

@@ -116,11 +116,12 @@ def _assign(source: Source, inspection: Inspection, config: DataConfig) -> _Assi
     _require_classes(class_names, source, inspection)
     labels = [source.samples[row].label for row in pool]
     groups = None if config.group_by is None else group_names(source, config.data, config.group_by)
+    seed = config.seed if config.split_seed is None else config.split_seed
     if groups is None:
         paths = [source.samples[row].path for row in pool]
-        carved = splits.carve(paths, labels, plan.shares, config.seed)
+        carved = splits.carve(paths, labels, plan.shares, seed)
     else:
-        carved = splits.carve_groups([groups[row] for row in pool], labels, plan.shares, config.seed)
+        carved = splits.carve_groups([groups[row] for row in pool], labels, plan.shares, seed)
     for row, split in zip(pool, carved, strict=True):
         final[row] = split
         notes[row] = "" if split else LEFT_OUT
