@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -302,7 +303,7 @@ class Run:
         return sets
 
     def predictions(self, split: str) -> Predictions:
-        """What the network put out for the images of `split`.
+        """What the network put out for the images of `split`: logits before any temperature.
 
         Raises:
             RunError: the files are missing, damaged, or do not fit each other.
@@ -328,6 +329,22 @@ class Run:
             predictions, table, f"{path} does not fit {self.predictions_table(split).name}"
         )
         return predictions
+
+    def temperature(self) -> float:
+        """What logits are divided by before softmax; 1 for runs that were not calibrated.
+
+        Raises:
+            RunError: what is recorded is no number above 0.
+        """
+        recorded = self.facts().get("calibration", {})
+        value = recorded.get("temperature", 1.0) if isinstance(recorded, dict) else None
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            _unreadable(self.facts_file, f"'calibration' holds the temperature {value!r}")
+        return float(value)
+
+    def calibrated(self, split: str) -> Predictions:
+        """As `predictions`, logits divided by the run's temperature."""
+        return self.predictions(split).at_temperature(self.temperature())
 
     def check(self, split: str, predictions: Predictions) -> None:
         """Make sure that `predictions` are those of the images of `split` and of the run's classes.

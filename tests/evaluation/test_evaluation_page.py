@@ -579,8 +579,8 @@ def test_the_page_is_whole_without_its_script(open_page, report) -> None:
     assert page.locator(".grid td").filter(has_text=re.compile(r"\d")).count() > 4
     assert page.locator(".card img").first.is_visible()
     assert (
-        page.locator("svg.chart:visible").count() == 5
-    )  # loss, accuracy, reliability, ROC, precision-recall
+        page.locator("svg.chart:visible").count() == 6
+    )  # loss, accuracy, reliability, answers, ROC, precision-recall
     assert page.locator(".scripted:visible").count() == 0
     assert page.locator("button:visible").count() == 0
 

@@ -213,7 +213,7 @@ def test_report_can_be_read_by_a_screen_reader(context) -> None:
     assert page.all("html") == [{"lang": "en"}]
     assert len(page.all("h1")) == len(page.all("main")) == 1
     drawings = [svg for svg in page.all("svg") if svg.get("aria-hidden") != "true"]
-    assert len(drawings) == 4  # squares, loss, accuracy, reliability
+    assert len(drawings) == 5  # squares, loss, accuracy, reliability, answers
     assert all(svg["role"] == "img" and len(svg["aria-label"]) > 20 for svg in drawings)
     assert all(cell.get("scope") for cell in page.all("th"))
     identities = [a["id"] for _, a in page.tags if "id" in a]
@@ -364,7 +364,7 @@ def test_report_lists_images_that_could_not_be_used(context) -> None:
 
 
 def test_report_without_calibration_areas_pairs_or_points_leaves_their_parts_out(context) -> None:
-    optional = ("calibration", "roc_auc", "average_precision", "confused_pairs", "top_k", "brier")
+    optional = ("calibration", "answered", "roc_auc", "average_precision", "confused_pairs", "top_k", "brier")
     entry = {key: value for key, value in context.metrics["test"].items() if key not in optional}
     entry["per_class"] = [
         {key: value for key, value in row.items() if key not in ("roc_auc", "average_precision", "few")}
@@ -372,7 +372,14 @@ def test_report_without_calibration_areas_pairs_or_points_leaves_their_parts_out
     ]
     words = Page(render_report(replace(context, metrics={"test": entry}))).words
     assert "Class by class" in words
-    for absent in ("certainty", "ROC", "Pairs that are confused", "Brier", "Where to draw"):
+    for absent in (
+        "certainty",
+        "uncertain images to a person",
+        "ROC",
+        "Pairs that are confused",
+        "Brier",
+        "Where to draw",
+    ):
         assert absent not in words
 
 

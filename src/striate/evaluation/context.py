@@ -42,6 +42,7 @@ class ReportContext:
         network: `name`, `parameters`, `multiply_adds`, `input_shape`, as far as known.
         training: `seconds`, `device`, `best_epoch`, `message` (how it ended, where that is worth saying), as
             far as known.
+        calibration: `temperature`, `samples`, `message`, as far as known.
         config: the settings.
         history: `schemas.HISTORY_COLUMNS`; None where nothing was trained.
         goal: accuracy to draw into the curves.
@@ -63,6 +64,7 @@ class ReportContext:
     counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     network: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     history: pd.DataFrame | None = None
     goal: float | None = None
@@ -93,7 +95,8 @@ class ReportContext:
             remarks.append(f"{count} could not be used: see quarantine.csv.")
         missing = "" if self.gallery is None else gallery.missing_note(self.gallery)
         weighing = "" if self.total is None else self.total.get("message", "")
-        return [*remarks, *(text for text in (weighing, *self.messages, missing) if text)]
+        uncalibrated = self.calibration.get("message", "")
+        return [*remarks, *(text for text in (weighing, *self.messages, uncalibrated, missing) if text)]
 
 
 def shown_split(metrics: Mapping[str, Any]) -> str:
@@ -132,6 +135,7 @@ def context_from_run(
         counts=_counts(run.samples(), names) if run.samples_file.is_file() else {},
         network=facts.get("network", {}),
         training=facts.get("training", {}),
+        calibration=facts.get("calibration", {}),
         config=settings.model_dump(mode="json") if settings else {},
         history=run.history() if run.history_file.is_file() else None,
         goal=settings.goal if settings else None,
@@ -151,7 +155,7 @@ def _gallery(run: Run, split: str, thumbnails: gallery.Thumbnails | None) -> dic
     """Choose the images of `split` to show, where its predictions lie in the run."""
     if not run.predictions_file(split).is_file():
         return None
-    return gallery.choose(run.predictions(split), thumbnails, split=split)
+    return gallery.choose(run.calibrated(split), thumbnails, split=split)
 
 
 def _curves(run: Run, split: str) -> pd.DataFrame | None:

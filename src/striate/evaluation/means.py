@@ -8,28 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from striate.evaluation.bootstrap import Resamples, percentiles
+from striate.evaluation.bootstrap import percentiles
 from striate.evaluation.calibration import chance_error, expected_error, expected_excess, gaps, reliability
 from striate.evaluation.labelled import Scores
 
 
-def mean_scores(scores: Scores, draws: Resamples, classes: int, level: float) -> dict[str, Any]:
+def columns(scores: Scores) -> np.ndarray:
+    """Return float64 (n, 17), what `mean_scores` needs the sums of: log loss, Brier score, 15 gaps."""
+    return np.column_stack([scores.log_loss, scores.brier, gaps(scores)])
+
+
+def mean_scores(scores: Scores, sums: np.ndarray, classes: int, level: float) -> dict[str, Any]:
     """Return `log_loss`, `brier`, `calibration` and, for two classes, `squared_error` of `metrics.json`.
 
     Args:
         scores: of n labelled images.
-        draws: their resamples, with the sums of log loss, Brier score and `calibration.gaps`.
+        sums: float64 (B, 17), of their `columns`, in each of B resamples.
         classes: K.
         level: of the intervals.
     """
     found: dict[str, Any] = {
-        "log_loss": _mean(scores.log_loss, draws.sums[:, 0], scores, level, None),
-        "brier": _mean(scores.brier, draws.sums[:, 1], scores, level, 2.0),
+        "log_loss": _mean(scores.log_loss, sums[:, 0], scores, level, None),
+        "brier": _mean(scores.brier, sums[:, 1], scores, level, 2.0),
     }
     if classes == 2:  # both classes are off by the same p - y
         found["squared_error"] = {name: value / 2 for name, value in found["brier"].items()}
     bins = reliability(scores, level)
-    found["calibration"] = {"ece": _calibration_error(scores, draws.sums[:, 2:], bins, level), "bins": bins}
+    found["calibration"] = {"ece": _calibration_error(scores, sums[:, 2:], bins, level), "bins": bins}
     return found
 
 

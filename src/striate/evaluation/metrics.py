@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from striate.evaluation import bootstrap, calibration, ranking, thresholds
+from striate.evaluation import abstention, bootstrap, ranking, thresholds
 from striate.evaluation.counts import average_scores, class_rows, class_scores
 from striate.evaluation.intervals import wilson
 from striate.evaluation.labelled import Scores, chunks, labelled, scores
-from striate.evaluation.means import mean_scores
+from striate.evaluation.means import columns, mean_scores
 from striate.evaluation.pairs import confused_pairs
 from striate.schemas import Predictions
 
@@ -27,7 +27,11 @@ TOP = (2, 3, 5)
 
 
 def compute_metrics(
-    predictions: Predictions, *, resamples: int = bootstrap.RESAMPLES, seed: int = bootstrap.SEED
+    predictions: Predictions,
+    *,
+    temperature: float = 1.0,
+    resamples: int = bootstrap.RESAMPLES,
+    seed: int = bootstrap.SEED,
 ) -> dict[str, Any]:
     """Return the metrics of the labelled images, ready for JSON (see `docs/metrics.md`).
 
@@ -36,7 +40,10 @@ def compute_metrics(
     `zero_division=0`.
 
     Args:
-        predictions: of any split; images without a known label do not count.
+        predictions: of any split, logits as the network put them out; images without a known label do not
+            count.
+        temperature: what logits are divided by. Every number is that of the probabilities so made; what they
+            were before stands under `calibration`.
         resamples: how often the bootstrap draws test images; fewer where they are more than 100,000.
         seed: of these draws; the same predictions and seed give the same entry.
 
@@ -44,13 +51,15 @@ def compute_metrics(
         DataError: shapes that do not fit one another, logits that are not finite, labels out of range, or
             no labelled image at all.
     """
-    known = labelled(predictions)
+    raw = labelled(predictions)
+    known = raw.at_temperature(temperature)
     names = known.class_names
     each = scores(known)
+    stages = [each] if known is raw else [each, scores(raw)]
     confusion = _confusion(each, len(names))
     samples, correct = len(each.labels), int(np.trace(confusion))
-    columns = np.column_stack([each.log_loss, each.brier, calibration.gaps(each)])
-    draws = bootstrap.draw(each, len(names), columns, resamples=resamples, seed=seed)
+    summed = np.hstack([columns(stage) for stage in stages])
+    draws = bootstrap.draw(each, len(names), summed, resamples=resamples, seed=seed)
     areas = ranking.entries(ranking.one_against_rest(known, each), len(names), LEVEL)
     per_class = class_scores(confusion, draws, LEVEL)
     averages = average_scores(per_class, draws, LEVEL)
@@ -67,11 +76,12 @@ def compute_metrics(
         **averages,
         "roc_auc": areas["roc_auc"],
         "average_precision": areas["average_precision"],
-        **mean_scores(each, draws, len(names), LEVEL),
+        **_mean_scores(stages, draws.sums, len(names), temperature),
         "most_frequent": _most_frequent(rows, samples),
         "absent_classes": [row["name"] for row in rows if row["samples"] == 0],
         "per_class": rows,
         "confused_pairs": confused_pairs(confusion, names),
+        "answered": abstention.answered_points(each),
         **_stored_confusion(confusion),
         **({"operating_points": thresholds.operating_points(known)} if len(names) == 2 else {}),
         "bootstrap": {"resamples": len(draws), "seed": seed, "method": bootstrap.METHOD},
@@ -92,6 +102,25 @@ def _confusion(each: Scores, classes: int) -> np.ndarray:
     """int64 (K, K): rows true, columns predicted."""
     cells = each.labels * classes + each.predicted
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+
+
+def _mean_scores(
+    stages: Sequence[Scores], sums: np.ndarray, classes: int, temperature: float
+) -> dict[str, Any]:
+    """Scores of the probabilities, and under `calibration` what they were before the temperature."""
+    width = sums.shape[1] // len(stages)
+    found, *before = (
+        mean_scores(stage, sums[:, place * width : (place + 1) * width], classes, LEVEL)
+        for place, stage in enumerate(stages)
+    )
+    found["calibration"]["temperature"] = temperature
+    for scored in before:
+        found["calibration"]["before"] = {
+            "log_loss": scored["log_loss"],
+            "brier": scored["brier"],
+            **scored["calibration"],
+        }
+    return found
 
 
 def _share(successes: int, n: int) -> dict[str, float]:

@@ -110,6 +110,7 @@ class Classifier:
     ) -> Predictions:
         """Return the predictions for an image set that was prepared with this classifier's `preprocess`.
 
+        The logits are as the network puts them out, for `Predictions.at_temperature`: what evaluation stores.
         Images are decoded and computed a batch at a time; the labels are passed on as they are.
 
         Args:
@@ -210,10 +211,11 @@ class Classifier:
                 if on_problem is None:
                     raise DataError(f"{name} cannot be used: {reason}.")
                 on_problem(name, reason)
-            yield len(batch), self._unlabelled(batch.names, self._logits(batch.pixels))
+            logits = self._logits(batch.pixels) / np.float32(self.record.temperature)
+            yield len(batch), self._unlabelled(batch.names, logits)
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
-        """float32 (B, K), divided by the temperature, for uint8 (B, C, H, W)."""
+        """float32 (B, K), before any temperature, for uint8 (B, C, H, W)."""
         if pixels.shape[1:] != self.preprocess.input_shape:
             raise ValueError(
                 f"images are {pixels.shape[1:]} (channels, height, width); "
@@ -222,7 +224,7 @@ class Classifier:
         if not len(pixels):
             return np.empty((0, len(self.class_names)), np.float32)
         raw = self.runtime.forward(self.preprocess.normalize(pixels))
-        logits = to_logits(raw, self.output) / np.float32(self.record.temperature)
+        logits = to_logits(raw, self.output)
         if np.isnan(logits).any():
             raise StriateError(
                 f"the network {self.record.name!r} puts out NaN: its weights do not fit its input."

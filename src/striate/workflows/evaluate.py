@@ -224,4 +224,5 @@ def _facts(search: _Search, messages: Sequence[str]) -> dict[str, Any]:
         },
         "network": facts.of_network(numbers),
         "training": {},
+        "calibration": {"temperature": record.temperature},
     }

@@ -46,7 +46,7 @@ def write_figures(run: Run, metrics: Mapping[str, Any], context: ReportContext) 
 
 
 def _write_tables(run: Run, split: str, entry: Mapping[str, Any]) -> None:
-    curves_table = curves.curves_table(run.predictions(split), entry)
+    curves_table = curves.curves_table(run.calibrated(split), entry)
     schemas.write_table(run.per_class_file(split), tables.per_class_table(entry))
     schemas.write_table(run.curves_file(split), curves_table)
     schemas.write_table(run.calibration_file(split), tables.calibration_table(entry))

@@ -43,7 +43,8 @@ def predict_splits(
             functools.partial(listener.stage, f"evaluating {split}"),
             batch_size=batch_size,
         )
-        run.write_predictions(split, predictions, predictions_table(predictions))
+        table = predictions_table(predictions.at_temperature(classifier.record.temperature))
+        run.write_predictions(split, predictions, table)
 
 
 def write_results(run: Run, listener: Listener | None = None, threshold: Threshold | None = None) -> None:
@@ -87,10 +88,11 @@ def _metrics(run: Run, threshold: Threshold | None) -> dict[str, Any]:
     predictions = {split: run.predictions(split) for split in run.splits()}
     for split, found in predictions.items():
         run.check(split, found)
-    metrics = {split: compute_metrics(found) for split, found in predictions.items()}
+    temperature = run.temperature()
+    metrics = {split: compute_metrics(found, temperature=temperature) for split, found in predictions.items()}
     if threshold is not None:
         for split in predictions.keys() - _seen(run):
-            metrics[split]["threshold"] = threshold.measure(predictions[split])
+            metrics[split]["threshold"] = threshold.measure(predictions[split].at_temperature(temperature))
     if weights := {name: entry["weight"] for name, entry in run.sets().items()}:
         metrics["total"] = _total(metrics, weights)
     return metrics

@@ -66,7 +66,7 @@ def choose_threshold(costs: Sequence[float | str], run: Run) -> Threshold:
             f"costs need a training's predictions for its validation images, which choose the threshold; "
             f"{run.folder} has none. Name the folder of a run that held out validation images."
         )
-    predictions = run.predictions(CHOOSING_SPLIT)
+    predictions = run.calibrated(CHOOSING_SPLIT)
     run.check(CHOOSING_SPLIT, predictions)
     if (classes := len(predictions.class_names)) != 2:
         raise UserError(

@@ -15,6 +15,7 @@ from striate.errors import RunError, TrainingError, UserError
 from striate.files import write_json
 from striate.runs import Run
 from striate.workflows import environment, facts, results
+from striate.workflows.calibration import calibrate
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
@@ -299,6 +300,7 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
     splits = {"val": training.sets.val, "test": training.sets.test}
     results.predict_splits(run, classifier, splits, listener)
     run.write_facts(_facts(training) | {"training": _outcome(fitted)})
+    calibrate(run)
     results.write_results(run, listener)
     bundle.amend(run.model, metrics=run.metrics())
     if fitted.stopped == "non-finite":

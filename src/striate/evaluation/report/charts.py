@@ -1,4 +1,4 @@
-"""The page's line and dot charts: learning curves, reliability, ROC and precision-recall curves.
+"""The page's charts of learning, ROC and precision-recall curves, and the axes that all charts share.
 
 Grey stands for training, blue for what was measured on images kept apart, vermilion for mistakes.
 """
@@ -18,9 +18,9 @@ from striate.schemas import guard, unguard
 if TYPE_CHECKING:
     import pandas as pd
 
-_WIDTH, _HEIGHT = 440, 270
+WIDTH, HEIGHT = 440, 270
 _LINE_GAP = 15  # units between two labels at the end of lines
-_QUARTERS = {value / 4: f"{25 * value} %" for value in range(5)}
+QUARTERS = {value / 4: f"{25 * value} %" for value in range(5)}
 _DOTS_UP_TO = 40  # epochs drawn with a dot each
 
 
@@ -34,21 +34,21 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class _Frame:
+class Frame:
     """The axes of a chart: where x and y lie."""
 
     x: Scale
     y: Scale
 
     @classmethod
-    def of(
-        cls, x: tuple[float, float], y: tuple[float, float], left: float = 52, right: float = 84
-    ) -> _Frame:
-        return cls(Scale(*x, left, _WIDTH - right), Scale(*y, _HEIGHT - 42, 10))
+    def of(cls, x: tuple[float, float], y: tuple[float, float], left: float = 52, right: float = 84) -> Frame:
+        """Return axes from `x` and `y`, low and high, with room for labels on both sides."""
+        return cls(Scale(*x, left, WIDTH - right), Scale(*y, HEIGHT - 42, 10))
 
     def axes(
         self, x_ticks: Mapping[float, str], y_ticks: Mapping[float, str], x_label: str, y_label: str = ""
     ) -> Iterable[str]:
+        """Yield rules, ticks and labels."""
         left, right, bottom = self.x.start, self.x.end, self.y.start
         for value, words in y_ticks.items():
             yield svg.line(left, self.y(value), right, self.y(value), "rule")
@@ -87,7 +87,7 @@ def _curves(history: pd.DataFrame, quantity: str, chosen: int | None, goal: floa
     if goal is not None:
         values.append(goal)
     low, high = _span(values, quantity)
-    frame = _Frame.of((epochs[0], epochs[-1]), (low, high))
+    frame = Frame.of((epochs[0], epochs[-1]), (low, high))
     shares = quantity == "accuracy"
     y_ticks = {value: _tick(value, shares) for value in svg.ticks(low, high)}
     x_ticks = {float(value): f"{value}" for value in svg.whole_ticks(epochs[0], epochs[-1])}
@@ -104,7 +104,7 @@ def _curves(history: pd.DataFrame, quantity: str, chosen: int | None, goal: floa
             ]
         ends.append((next(y for _, y in reversed(points) if math.isfinite(y)), split))
     parts += _line_names(frame, ends)
-    return svg.drawing(_WIDTH, _HEIGHT, parts, curves_in_words(history, quantity), "chart")
+    return svg.drawing(WIDTH, HEIGHT, parts, curves_in_words(history, quantity), "chart")
 
 
 def curves_in_words(history: pd.DataFrame, quantity: str) -> str:
@@ -132,7 +132,7 @@ def _tick(value: float, share: bool) -> str:
     return f"{100 * value:.4g} %" if share else f"{value:.4g}"
 
 
-def _goal(frame: _Frame, goal: float | None) -> Iterable[str]:
+def _goal(frame: Frame, goal: float | None) -> Iterable[str]:
     if goal is None:
         return
     y = frame.y(goal)
@@ -140,7 +140,7 @@ def _goal(frame: _Frame, goal: float | None) -> Iterable[str]:
     yield svg.text(f"goal {100 * goal:.4g} %", frame.x.end + 6, y + 4, "tick")
 
 
-def _kept(frame: _Frame, chosen: int | None) -> Iterable[str]:
+def _kept(frame: Frame, chosen: int | None) -> Iterable[str]:
     """A line at the epoch whose weights were kept, its label on the side that has room."""
     if chosen is None or not frame.x.low <= chosen <= frame.x.high:
         return
@@ -151,43 +151,13 @@ def _kept(frame: _Frame, chosen: int | None) -> Iterable[str]:
     yield svg.text(f"epoch {chosen} kept", x - 6 if left else x + 6, middle, "tick", "end" if left else None)
 
 
-def _line_names(frame: _Frame, ends: Sequence[tuple[float, str]]) -> Iterable[str]:
+def _line_names(frame: Frame, ends: Sequence[tuple[float, str]]) -> Iterable[str]:
     """Each line's name beside its end; names that would touch are moved apart, none below the axis."""
     names = {"train": "training", "val": "validation"}
     below = frame.y.start + _LINE_GAP - 4
     for y, split in sorted(ends, reverse=True):
         below = min(y, below - _LINE_GAP)
         yield svg.text(names[split], frame.x.end + 6, below + 4, f"name {split}")
-
-
-def reliability(entry: Mapping[str, Any]) -> Chart | None:
-    """Return how often the network was right against how sure it was, or None without calibration."""
-    bins = entry.get("calibration", {}).get("bins")
-    if not bins:
-        return None
-    frame = _Frame.of((0, 1), (0, 1), left=68, right=26)
-    parts = [*frame.axes(_QUARTERS, _QUARTERS, "how sure the network was", "how often it was right")]
-    parts.append(svg.line(frame.x(0), frame.y(0), frame.x(1), frame.y(1), "ideal"))
-    most = max(row["samples"] for row in bins)
-    for row in bins:
-        x, y = frame.x(row["confidence"]), frame.y(row["accuracy"])
-        parts.append(svg.line(x, frame.y(row["accuracy_low"]), x, frame.y(row["accuracy_high"]), "whisker"))
-        radius = 2.5 + 6.5 * math.sqrt(row["samples"] / most)
-        title = (
-            f"{wording.counted(row['samples'], 'image')}: {wording.percent(row['confidence'])} sure, "
-            f"{wording.percent(row['accuracy'])} right"
-        )
-        parts.append(
-            svg.element("circle", svg.element("title", title), cx=x, cy=y, r=radius, class_="dot val")
-        )
-    parts.append(svg.text("right more often than sure", frame.x(0.02), frame.y(0.93), "tick"))
-    parts.append(svg.text("surer than right", frame.x(0.98), frame.y(0.05), "tick", "end"))
-    description = "Reliability: " + "; ".join(
-        f"{wording.percent(row['confidence'])} sure, {wording.percent(row['accuracy'])} right "
-        f"({row['samples']:,})"
-        for row in bins
-    )
-    return Chart("How sure, and how often right", svg.drawing(_WIDTH, _HEIGHT, parts, description, "chart"))
 
 
 def ranking(curves: pd.DataFrame | None, entry: Mapping[str, Any]) -> list[Chart]:
@@ -240,8 +210,8 @@ def _square(
     area: Mapping[str, Mapping[str, float]],
 ) -> str:
     """Draw curves within the unit square, `strong` above the others."""
-    frame = _Frame.of((0, 1), (0, 1), left=68, right=26)
-    parts = [*frame.axes(_QUARTERS, _QUARTERS, x_label, y_label)]
+    frame = Frame.of((0, 1), (0, 1), left=68, right=26)
+    parts = [*frame.axes(QUARTERS, QUARTERS, x_label, y_label)]
     if diagonal:
         parts.append(svg.line(frame.x(0), frame.y(0), frame.x(1), frame.y(1), "ideal"))
     for name in sorted(lines, key=lambda name: name == strong):
@@ -249,5 +219,5 @@ def _square(
         parts.append(svg.polyline(points, "line val" if name == strong else "line val thin"))
     words = f"{y_label} against {x_label}, {wording.counted(len(lines), 'curve')}; "
     return svg.drawing(
-        _WIDTH, _HEIGHT, parts, f"{words}mean area {wording.number(area['macro']['value'])}.", "chart"
+        WIDTH, HEIGHT, parts, f"{words}mean area {wording.number(area['macro']['value'])}.", "chart"
     )

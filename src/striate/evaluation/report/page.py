@@ -11,7 +11,16 @@ from striate.evaluation import gallery, wording
 from striate.evaluation.context import ReportContext
 from striate.evaluation.history import numbers
 from striate.evaluation.metrics import confusion_matrix
-from striate.evaluation.report import charts, classes, confusion, images, opening, scores, thresholds
+from striate.evaluation.report import (
+    certainty,
+    charts,
+    classes,
+    confusion,
+    images,
+    opening,
+    scores,
+    thresholds,
+)
 from striate.evaluation.report.listing import plain
 from striate.offline_page import policy, printable, script_json
 from striate.version import __version__
@@ -90,8 +99,11 @@ def _sections(context: ReportContext) -> dict[str, Any]:
         "cards": images.CARDS,
         "samples": images.samples(context.gallery),
         "missing": "" if context.gallery is None else gallery.missing_note(context.gallery),
-        "reliability": charts.reliability(entry),
-        "certainty": scores.certainty(entry),
+        "reliability": certainty.reliability(entry),
+        "certainty": certainty.in_words(entry),
+        "calibrated_how": certainty.calibrated_how(context.split, entry, context.calibration),
+        "answers": certainty.answers(entry),
+        "abstention": certainty.abstention(entry),
         "ranking": charts.ranking(context.curves, entry),
         "explorer": explorer,
         "balance": classes.balance(context.counts, names),

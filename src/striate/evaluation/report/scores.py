@@ -1,4 +1,4 @@
-"""The table of scores, a row a metric and a column a split or set; and what the probabilities are worth."""
+"""The table of scores: a row a metric and a column a split or set."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from striate.evaluation.context import ReportContext
 
 _SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
 _USES = {"val": "used for choosing the epoch", "train": "used for training"}
-_NEAR = 0.01
-"""Probabilities that are right as often as they say, within this, count as honest."""
 
 
 @dataclass(frozen=True)
@@ -141,19 +139,3 @@ def _at(entry: Mapping[str, Any], path: Iterable[str]) -> Mapping[str, float] | 
             return None
         value = value.get(key)
     return value if isinstance(value, Mapping) and "value" in value else None
-
-
-def certainty(entry: Mapping[str, Any]) -> str:
-    """Say whether the network is as often right as it is sure; nothing without calibration."""
-    bins = entry.get("calibration", {}).get("bins")
-    if not bins:
-        return ""
-    total = sum(row["samples"] for row in bins)
-    sure = sum(row["confidence"] * row["samples"] for row in bins) / total
-    right = sum(row["accuracy"] * row["samples"] for row in bins) / total
-    words = f"On average the network is {wording.percent(sure)} sure and {wording.percent(right)} right"
-    if abs(sure - right) < _NEAR:
-        return f"{words}: taken together, it is as sure as it should be."
-    if sure > right:
-        return f"{words}: it is surer than it should be."
-    return f"{words}: it is more often right than it believes."

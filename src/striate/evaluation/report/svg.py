@@ -87,6 +87,12 @@ def polyline(points: Iterable[tuple[float, float]], class_: str) -> str:
     return element("path", d="".join(pieces), class_=class_)
 
 
+def polygon(points: Iterable[tuple[float, float]], class_: str) -> str:
+    """Return the area within `points`."""
+    corners = "L".join(f"{_number(x)} {_number(y)}" for x, y in points)
+    return element("path", d=f"M{corners}Z", class_=class_)
+
+
 def drawing(
     width: float, height: float, content: Sequence[str], description: str, class_: str | None = None
 ) -> str:

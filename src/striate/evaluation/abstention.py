@@ -1,0 +1,62 @@
+"""What comes of leaving uncertain images to a person: how many are answered, and how many of them rightly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from striate.errors import UserError
+from striate.evaluation.labelled import Scores
+
+MOST_POINTS = 200
+LEVELS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999)
+"""Thresholds that are always among the points; the report lists them."""
+
+
+def answered_points(scores: Scores, most: int = MOST_POINTS) -> list[dict[str, Any]]:
+    """Return how many images have at least a range of probabilities, and how many of them are named rightly.
+
+    Thresholds are the probabilities of the predicted classes themselves, all of them where these are few,
+    else with about equally many images between one and the next; and `LEVELS`.
+
+    Returns:
+        At most `most` and `LEVELS` mappings with `threshold` (ascending, the first 0), `answered`, `correct`.
+    """
+    order = np.argsort(scores.confidence, kind="stable")
+    confidence = scores.confidence[order]
+    right = np.concatenate([[0], np.cumsum(scores.correct[order])])  # right[i]: among the i least certain
+    distinct = np.unique(confidence)
+    if len(distinct) > most:
+        places = np.linspace(0, len(confidence) - 1, most).round().astype(int)
+        distinct = np.unique(confidence[places])
+    thresholds = np.unique(np.concatenate([distinct, LEVELS]))
+    below = np.searchsorted(confidence, thresholds)
+    return [
+        {
+            "threshold": float(threshold),
+            "answered": len(confidence) - int(start),
+            "correct": int(right[-1] - right[start]),
+        }
+        for threshold, start in zip(thresholds, below, strict=True)
+    ]
+
+
+def at_least(points: Sequence[Mapping[str, Any]], threshold: float) -> Mapping[str, Any] | None:
+    """Return the first of `points` at `threshold` or above it; None where no image is as certain."""
+    return next((point for point in points if point["threshold"] >= threshold and point["answered"]), None)
+
+
+def check_threshold(threshold: float) -> float:
+    """Return the probability below which an image is left to a person.
+
+    Raises:
+        UserError: it is no number from 0 to 1.
+    """
+    if not 0 <= threshold <= 1 or math.isnan(threshold):
+        raise UserError(
+            f"abstain is {threshold}: expected a probability, 0 (answer always) to 1, as in --abstain 0.9."
+        )
+    return threshold
