@@ -35,7 +35,10 @@ def splits_of_groups(samples, group):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_images_of_a_group_stay_in_one_split(folder, seed):
-    samples = prepare(DataConfig(data=str(folder), group_by=r"(\w+)_\d", seed=seed)).samples
+    sets = prepare(DataConfig(data=str(folder), group_by=r"(\w+)_\d", seed=seed))
+    samples = sets.samples
+    assert sets.groups is not None
+    assert len(set(zip(sets.groups, samples["split"], strict=True))) == len(set(sets.groups))
     found = splits_of_groups(samples, lambda path: path.split("_")[0])
     assert {len(splits) for splits in found.values()} == {1}
     assert set.union(*found.values()) == {"train", "val", "test"}

@@ -11,9 +11,10 @@ from PIL import Image
 
 from striate.config import DataConfig
 from striate.data import FilePixels, decode, decoding, describe, images, prepare
+from striate.data.images import ResizedPixels, resize_all
 from striate.data.normalization import IMAGENET_MEAN
 from striate.errors import DataError
-from striate.schemas import QUARANTINE_COLUMNS, SAMPLE_COLUMNS
+from striate.schemas import QUARANTINE_COLUMNS, SAMPLE_COLUMNS, Preprocess
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -476,3 +477,27 @@ def test_what_links_repeat_and_rows_without_a_split_are_told(folder, tmp_path):
     table.write_text("\n".join(["image,label,split", *rows]))
     left = sum(1 for row in rows if row.endswith(","))
     assert any(f"Left out {left} row(s) that have no split" in text for text in get(table).messages)
+
+
+def test_enlarged_arrays_are_resized_as_they_are_taken_and_give_the_same_pixels():
+    array = np.random.default_rng(0).integers(0, 256, (6, 1, 8, 8), dtype=np.uint8)
+    preprocess = Preprocess(channels=3, height=72, width=72, mean=(0.0,) * 3, std=(1.0,) * 3)
+    lazy = ResizedPixels(array, preprocess, np.array([5, 0, 3]))
+    assert not lazy.in_memory
+    expected = resize_all(array[[5, 0, 3]], preprocess)
+    np.testing.assert_array_equal(lazy.take(np.arange(3)), expected)
+    np.testing.assert_array_equal(lazy.select([2]).take(np.array([0])), expected[2:])
+    permuted = ResizedPixels(array, preprocess.model_copy(update={"permute_pixels": 1}), np.arange(6))
+    assert not np.array_equal(permuted.take(np.array([5])), expected[:1])
+
+
+def test_named_arrays_larger_than_memory_allows_are_not_resized_at_once():
+    sets = prepare(DataConfig(data="digits", image_size=96))
+    assert isinstance(sets.train.pixels, ResizedPixels)
+    assert sets.train.pixels.take(np.array([0])).shape[2:] == (96, 96)
+
+
+def test_groups_and_checksums_stand_beside_each_image():
+    sets = prepare(DataConfig(data="digits"))
+    assert sets.groups is None
+    assert sets.facts["sha256"].str.fullmatch("[0-9a-f]{64}").all()

@@ -10,6 +10,7 @@ from striate.data.existing import (
     LabelledImages,
     decode_images,
     list_images,
+    open_image,
     prepare_for,
     read_images,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "decode_images",
     "describe",
     "list_images",
+    "open_image",
     "prepare",
     "prepare_for",
     "read_images",

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from striate.data import cache, decode
-from striate.data.images import ArrayPixels, FilePixels, Pixels, permute
+from striate.data.images import ArrayPixels, FilePixels, Pixels, ResizedPixels, permute, resize_all
 from striate.data.inspection import SMALL_SIDE, Inspection
 from striate.data.parallel import Progress, each
 from striate.data.sources import Reader, Source
@@ -34,8 +34,10 @@ def pixels_of(
         DataError: a file has changed since it was inspected.
     """
     paths = [source.samples[row].path for row in rows]
+    if source.array is not None and not fits_in_memory(len(rows), preprocess):
+        return ResizedPixels(source.array, preprocess, np.asarray(rows, np.int64)), ()
     if source.array is not None:
-        array, message = _resize_all(source.array[rows], preprocess), None
+        array, message = resize_all(source.array[rows], preprocess), None
     elif not fits_in_memory(len(rows), preprocess):
         assert source.reader is not None
         return FilePixels(source.reader, paths, preprocess), ()
@@ -93,17 +95,6 @@ def _as_array(preprocess: Preprocess) -> tuple[int, ...]:
     """Return the shape of an image that needs no change, channels last."""
     size = (preprocess.height, preprocess.width)
     return size if preprocess.channels == 1 else (*size, 3)
-
-
-def _resize_all(array: np.ndarray, preprocess: Preprocess) -> np.ndarray:
-    """Bring decoded images, uint8 (N, C, H, W), to the size and channels asked for."""
-    if array.shape[1:] == preprocess.input_shape:
-        return array
-    resized = np.empty((len(array), *preprocess.input_shape), np.uint8)
-    for row, image in enumerate(array):
-        upright = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-        resized[row] = decode.fit(Image.fromarray(np.ascontiguousarray(upright)), preprocess)
-    return resized
 
 
 def _permute_all(array: np.ndarray, seed: int | None) -> np.ndarray:

@@ -235,6 +235,21 @@ def _decode_source(
     )
 
 
+def open_image(item: Item) -> Image.Image:
+    """Return an item as a picture of its own size, upright, mode L or RGB.
+
+    Raises:
+        DataError: it cannot be used; names it and the reason.
+    """
+    try:
+        with decode.quiet():
+            if isinstance(item, (str, Path)):
+                return decode.load(FolderReader("").read(os.fspath(item)))[1]
+            return decode.flatten(item if isinstance(item, Image.Image) else _image_of(item))
+    except decode.Undecodable as error:
+        raise DataError(f"image {_name(item, 0)} cannot be used: {error}.") from error
+
+
 def _try(item: Item, preprocess: Preprocess) -> np.ndarray | str:
     """Return uint8 (C, H, W), or the reason why not."""
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from PIL import Image
 
 from striate.data import decode
 from striate.data.parallel import each
@@ -115,6 +116,46 @@ class FilePixels:
             ) from error
 
 
+class ResizedPixels:
+    """Images in memory that are brought to size each time they are taken: enlarged, they need not all fit.
+
+    Args:
+        array: uint8 (M, C, H, W) of any size and channels; not copied.
+        preprocess: the size, channels, fit and permutation of the pixels to hand out.
+        rows: int64 (N,), which rows of `array` these images are.
+    """
+
+    in_memory = False
+
+    def __init__(self, array: np.ndarray, preprocess: Preprocess, rows: np.ndarray) -> None:
+        self.array = array
+        self.preprocess = preprocess
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Return uint8 (n, C, H, W): the images at `indices`, resized now."""
+        images = resize_all(self.array[self.rows[np.asarray(indices)]], self.preprocess)
+        return permute(images, self.preprocess.permute_pixels)
+
+    def select(self, places: Sequence[int]) -> ResizedPixels:
+        """Return some of the images, sharing memory."""
+        return ResizedPixels(self.array, self.preprocess, self.rows[list(places)])
+
+
+def resize_all(array: np.ndarray, preprocess: Preprocess) -> np.ndarray:
+    """Bring decoded images, uint8 (N, C, H, W), to the size and channels asked for."""
+    if array.shape[1:] == preprocess.input_shape:
+        return array
+    resized = np.empty((len(array), *preprocess.input_shape), np.uint8)
+    for row, image in enumerate(array):
+        upright = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+        resized[row] = decode.fit(Image.fromarray(np.ascontiguousarray(upright)), preprocess)
+    return resized
+
+
 def take(pixels: Pixels, indices: np.ndarray) -> np.ndarray:
     """Return uint8 (n, C, H, W): the images at `indices`; those in files are decoded by several threads.
 
@@ -175,13 +216,15 @@ class ImageSets:
         samples: `schemas.SAMPLE_COLUMNS`, one row for every image that decodes, with its final split;
             images outside every split have the split `""` and a note.
         quarantine: `schemas.QUARANTINE_COLUMNS`, one row for every image that does not decode.
-        facts: one row for each row of `samples`: path, width, height (upright, pixels), format, mode.
+        facts: one row for each row of `samples`: path, width, height (upright, pixels), format, mode, and
+            sha256 of the file (or of the pixels, where they come decoded).
         preprocess: how an image becomes network input; with the training split's mean and deviation.
         train: never empty.
         val: None where nothing is held out for validation.
         test: never empty.
         messages: what the user should know, one sentence or two each.
         fingerprint: SHA-256 (hex) over path, label, split and content of the training images.
+        groups: for each row of `samples`, what `--group-by` keeps together; None without that.
     """
 
     name: str
@@ -195,3 +238,4 @@ class ImageSets:
     test: ImageSet
     messages: tuple[str, ...]
     fingerprint: str
+    groups: tuple[str, ...] | None = None

@@ -37,6 +37,7 @@ class _Assignment:
     notes: list[str]
     class_names: tuple[str, ...]
     messages: tuple[str, ...]
+    groups: tuple[str, ...] | None
 
 
 def prepare(
@@ -82,6 +83,7 @@ def prepare(
         test=sets["test"],
         messages=_merge(source.messages, inspection.messages, assigned.messages, messages, notices),
         fingerprint=fingerprint,
+        groups=None if assigned.groups is None else tuple(assigned.groups[row] for row in usable),
     )
 
 
@@ -135,7 +137,8 @@ def _assign(source: Source, inspection: Inspection, config: DataConfig) -> _Assi
         raise DataError("no image is left to test with: the test split has none of the trained classes.")
     if "val" not in final and (plan.shares.val > 0 or "val" in plan.roles.values()):
         messages.append("No image is left to validate with, so the last epoch is kept.")
-    return _Assignment(final, notes, class_names, (*plan.messages, *messages))
+    together = None if groups is None else tuple(groups)
+    return _Assignment(final, notes, class_names, (*plan.messages, *messages), together)
 
 
 def _divided(groups: Sequence[str], final: Sequence[str]) -> list[str]:
@@ -235,7 +238,7 @@ def quarantine_table(source: Source, inspection: Inspection) -> pd.DataFrame:
 
 
 def facts_table(source: Source, inspection: Inspection, rows: Sequence[int]) -> pd.DataFrame:
-    """Return path, width, height (upright, pixels), format and mode of the images numbered `rows`."""
+    """Return path, width, height (upright, pixels), format, mode and sha256 of the images numbered `rows`."""
     import pandas as pd
 
     chosen = list(rows)
@@ -246,6 +249,7 @@ def facts_table(source: Source, inspection: Inspection, rows: Sequence[int]) -> 
             "height": inspection.height[chosen],
             "format": inspection.format[chosen].astype(object),
             "mode": inspection.mode[chosen].astype(object),
+            "sha256": [inspection.digest[row].tobytes().hex() for row in chosen],
         }
     )
 

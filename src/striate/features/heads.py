@@ -1,0 +1,62 @@
+"""A head on frozen features: logistic regression whose strength of penalty is cross-validated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from striate.features.folds import make_folds
+from striate.features.logistic import (
+    STRENGTHS,
+    Choice,
+    LinearHead,
+    PrincipalAxes,
+    choose_strength,
+    fit_head,
+)
+
+
+class TrainedHead(NamedTuple):
+    """A head and how it came to be.
+
+    Attributes:
+        head: features to logits.
+        choice: what each strength did on held-out samples.
+        folds: how many there were.
+    """
+
+    head: LinearHead
+    choice: Choice
+    folds: int
+
+
+def train_head(
+    features: np.ndarray,
+    labels: np.ndarray,
+    num_classes: int,
+    *,
+    groups: Sequence[str] | None = None,
+    seed: int = 0,
+) -> TrainedHead:
+    """Return a head for features, chosen on these samples alone.
+
+    Args:
+        features: float32 (N, F), finite.
+        labels: int64 (N,), 0 to num_classes - 1.
+        num_classes: K.
+        groups: (N,), samples with the same name are held out together; None: each by itself.
+        seed: of the folds.
+
+    Raises:
+        ValueError: the arrays do not fit one another, or a feature is not finite.
+    """
+    if features.ndim != 2 or labels.shape != features.shape[:1] or len(labels) < 2:
+        raise ValueError(f"features are {features.shape} and labels {labels.shape}; expected (N, F) and (N,)")
+    if not np.isfinite(features).all():
+        raise ValueError("features hold NaN or infinity: the frozen network does not fit its input")
+    folds = make_folds(labels, groups, seed)
+    axes = PrincipalAxes(features)
+    choice = choose_strength(axes, labels, num_classes, folds, STRENGTHS)
+    return TrainedHead(fit_head(axes, labels, num_classes, choice.strength), choice, int(folds.max()) + 1)
