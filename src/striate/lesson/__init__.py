@@ -1,0 +1,1 @@
+"""The lesson page: one HTML file in which a network can be touched."""
