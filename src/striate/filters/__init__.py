@@ -1,0 +1,1 @@
+"""Classic filters: named kernels, Gabor, banks of them, and applying them to images."""
