@@ -4,14 +4,19 @@ NumPy releases Python's lock inside its loops, so threads run side by side. An o
 along its first axis, by shape alone and never by the number of threads: the same numbers come out, to the
 bit, however many threads there are. A piece small enough for a core's own cache also makes an operation of
 several passes fast, because only its first pass waits for memory.
+
+The caller hands the pieces to the team's threads and sleeps until they are done. Where the team has a thread
+for each core of the process, each is kept on its own core (Linux only): left alone, a system puts a thread
+that wakes up beside the one that woke it, and on a busy machine both then share a core for longer than most
+operations take.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -21,22 +26,72 @@ PIECE_BYTES = 1 << 18
 """Of one array in one piece: a few such arrays lie in the 1 MiB or so of a core's own cache."""
 
 
+_INSIDE = threading.local()
+"""Has `working` in the team's own threads."""
+
+
+class _Job:
+    """Parts that threads take as they come, until none is left."""
+
+    def __init__(self, function: Callable[[slice], None], parts: list[slice]) -> None:
+        self.function = function
+        self.waiting = iter(parts)
+        self.warned_of = np.geterr()
+        self.error: BaseException | None = None
+        self.done: SimpleQueue[None] = SimpleQueue()
+
+    def work(self) -> None:
+        """Do parts; taking one from a list's iterator is atomic.
+
+        NumPy's settings for overflow and the like belong to a thread: those of the caller are taken over.
+        """
+        try:
+            with np.errstate(**self.warned_of):
+                for part in self.waiting:
+                    self.function(part)
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller
+            self.error = self.error or error
+
+
 class _Team:
-    """The threads, started when they are first needed."""
+    """The threads, started when they are first needed; each has a queue of jobs."""
 
     def __init__(self) -> None:
         self.threads = available_cores()
-        self.pool: ThreadPoolExecutor | None = None
+        self.queues: list[SimpleQueue[_Job | None]] = []
 
-    def workers(self) -> ThreadPoolExecutor:
-        """Return the pool of all threads but the caller's own."""
-        if self.pool is None:
-            self.pool = ThreadPoolExecutor(max(1, self.threads - 1), thread_name_prefix="striate-engine")
-        return self.pool
+    def start(self) -> None:
+        """Start the threads, unless they run."""
+        if self.queues:
+            return
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        for number in range(self.threads):
+            core = cores[number] if len(cores) == self.threads else None
+            jobs: SimpleQueue[_Job | None] = SimpleQueue()
+            name = f"striate-engine-{number}"
+            threading.Thread(target=_wait_for_jobs, args=(jobs, core), name=name, daemon=True).start()
+            self.queues.append(jobs)
+
+    def stop(self) -> None:
+        """Let the threads end."""
+        for jobs in self.queues:
+            jobs.put(None)
+        self.queues = []
 
     def forget(self) -> None:
-        """Drop the pool, as a forked process must: threads do not survive a fork."""
-        self.pool = None
+        """Drop the threads, as a forked process must: they do not survive a fork."""
+        self.queues = []
+
+
+def _wait_for_jobs(jobs: SimpleQueue[_Job | None], core: int | None) -> None:
+    """Be a thread of the team: work on one job after the other, on one core if there is one."""
+    _INSIDE.working = True
+    if core is not None:
+        os.sched_setaffinity(0, {core})  # 0 is this thread, not the process
+    while (job := jobs.get()) is not None:
+        job.work()
+        job.done.put(None)
+        del job  # it holds the caller's arrays
 
 
 def available_cores() -> int:
@@ -63,9 +118,7 @@ def set_threads(count: int) -> None:
         ValueError: fewer than 1.
     """
     count = check_whole("count", count)
-    if _TEAM.pool is not None:
-        _TEAM.pool.shutdown()
-    _TEAM.pool = None
+    _TEAM.stop()
     _TEAM.threads = count
 
 
@@ -82,24 +135,20 @@ def pieces(length: int, bytes_each: int, piece_bytes: int = PIECE_BYTES) -> list
 
 
 def run(function: Callable[[slice], None], parts: list[slice]) -> None:
-    """Call `function` on every one of `parts`, on all threads; the first error it raises is raised here."""
-    helpers = min(_TEAM.threads, len(parts)) - 1
-    waiting, warned_of = iter(parts), np.geterr()
-    if helpers < 1:
-        return _work(function, waiting, warned_of)
-    futures = [_TEAM.workers().submit(_work, function, waiting, warned_of) for _ in range(helpers)]
-    try:
-        _work(function, waiting, warned_of)
-    finally:
-        for future in futures:
-            future.result()
+    """Call `function` on every one of `parts`, on all threads; the first error it raises is raised here.
 
-
-def _work(function: Callable[[slice], None], waiting: Iterator[slice], warned_of: Any) -> None:
-    """Take parts until none is left; taking from a list's iterator is atomic.
-
-    NumPy's settings for overflow and the like belong to a thread: those of the caller are taken over.
+    Within a part, one thread works alone: the others have parts of their own.
     """
-    with np.errstate(**warned_of):
-        for part in waiting:
+    helpers = min(_TEAM.threads, len(parts))
+    if helpers < 2 or hasattr(_INSIDE, "working"):
+        for part in parts:
             function(part)
+        return
+    _TEAM.start()
+    job = _Job(function, parts)
+    for jobs in _TEAM.queues[:helpers]:
+        jobs.put(job)
+    for _ in range(helpers):
+        job.done.get()
+    if job.error is not None:
+        raise job.error
