@@ -20,9 +20,17 @@ from math import prod
 import numpy as np
 
 from striate.engine import blas, parallel
+from striate.engine.algorithms.geometry import Geometry
 
 LANES = 8
-"""Parts of a batch that threads can take."""
+"""Parts of a batch that threads can take, at most."""
+
+LANE_MULTIPLY_ADDS = 1 << 22
+"""Of a part, at least, if there are more than two: a fraction of a millisecond."""
+
+
+COLLIDING = 8
+"""Channels from which on their distances in memory matter: a cache holds so many lines of one distance."""
 
 
 class Scratch:
@@ -44,9 +52,15 @@ class Scratch:
         return self.take(name, *shape[:-1], pitch(shape[-1]))[..., : shape[-1]]
 
 
-def lanes(batch: int) -> list[slice]:
-    """Cut `batch` images into at most LANES slices of almost equal length."""
-    return _cut(batch, min(LANES, batch))
+def lanes(geometry: Geometry) -> list[slice]:
+    """Cut a batch into slices of almost equal length, fewer of them where there is little to compute."""
+    worth = max(2, geometry.multiply_adds // LANE_MULTIPLY_ADDS)
+    return share(geometry.batch, min(LANES, worth))
+
+
+def share(length: int, count: int = LANES) -> list[slice]:
+    """Cut `length` things into at most `count` slices of almost equal length."""
+    return _cut(length, min(count, length))
 
 
 def strips(length: int, fitting: int) -> list[slice]:
@@ -99,7 +113,7 @@ def load(source: np.ndarray, target: np.ndarray, top: int, left: int, scratch: S
     target[:, rows.stop :] = 0
     target[:, rows, : columns.start] = 0
     target[:, rows, columns.stop :] = 0
-    if source.strides[1] != source.itemsize:
+    if source.strides[1] != source.itemsize and source.shape[1] >= COLLIDING:
         source = _spread(source, scratch)
     target[:, rows, columns] = source.transpose(0, 2, 3, 1)
 
@@ -148,11 +162,16 @@ def rows_of(images: np.ndarray, name: str, scratch: Scratch) -> np.ndarray:
 
 def sum_pixels(images: np.ndarray) -> np.ndarray:
     """Sum (N, C, H, W) over images and pixels: (C,)."""
-    parts = lanes(images.shape[0])
+    parts = share(images.shape[0])
     sums = np.zeros((len(parts), images.shape[1]), images.dtype)
 
     def add(lane: slice) -> None:
-        images[lane].sum(axis=(0, 2, 3), out=sums[parts.index(lane)])
+        total, pixels = sums[parts.index(lane)], images[lane].transpose(0, 2, 3, 1)
+        if pixels.flags.c_contiguous:  # a product: NumPy's sum would make a loop of every pixel
+            rows = pixels.reshape(-1, images.shape[1])
+            np.matmul(np.ones(len(rows), rows.dtype), rows, out=total)
+        else:
+            images[lane].sum(axis=(0, 2, 3), out=total)
 
     run(add, parts)
     total: np.ndarray = sums.sum(axis=0)

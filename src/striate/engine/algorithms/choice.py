@@ -60,7 +60,7 @@ ALGORITHMS: dict[str, Algorithm] = {
 
 
 MANY_CHANNELS = 12
-"""Input channels from which on im2col is not the fastest."""
+"""Input channels from which on Winograd's algorithm may pay."""
 
 ENOUGH_TILES = 64
 """Of one lane, for Winograd's algorithm to pay where it halves the multiplications."""
@@ -91,15 +91,15 @@ def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
 def automatic(geometry: Geometry) -> str:
     """Return the name of the algorithm that was measured to be the fastest for such shapes.
 
-    With few channels the copies of im2col cost little and Winograd's transforms much; with many, rows of
-    whole pixels are copied faster than columns.
+    With few channels copies cost little and Winograd's transforms much; with very few, planes of a channel
+    are copied faster than pixels, else pixels.
     """
     if geometry.groups > 1:
         return "depthwise" if depthwise.refusal(geometry) is None else "im2col"
     if pointwise.refusal(geometry) is None:
         return "pointwise"
     if geometry.in_channels < MANY_CHANNELS:
-        return "im2col"
+        return "im2row" if geometry.out_channels <= im2row.FANNING_OUT * geometry.in_channels else "im2col"
     return "winograd" if _winograd_pays(geometry) else "im2row"
 
 
@@ -108,4 +108,4 @@ def _winograd_pays(geometry: Geometry) -> bool:
     if winograd.LARGE.refusal(geometry) is not None:
         return False
     tiles, saving = winograd.LARGE.tiles(geometry), winograd.LARGE.saving(geometry)
-    return tiles * (saving - 1) >= ENOUGH_TILES * len(blocks.lanes(geometry.batch))
+    return tiles * (saving - 1) >= ENOUGH_TILES * len(blocks.share(geometry.batch))

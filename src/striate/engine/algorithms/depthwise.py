@@ -63,7 +63,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
                 np.add(y, product, out=y)
             part[...] = _images(y, geometry, *part.shape[2:])
 
-    blocks.run(convolve, blocks.lanes(geometry.batch))
+    blocks.run(convolve, blocks.lanes(geometry))
     return output
 
 
@@ -71,7 +71,7 @@ def backward(
     grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, needs: tuple[str, ...]
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
-    lanes = blocks.lanes(geometry.batch)
+    lanes = blocks.lanes(geometry)
     grad_x = np.empty(geometry.in_shape, x.dtype) if "x" in needs else None
     sums = np.zeros((len(lanes), *weight.shape), x.dtype)
 

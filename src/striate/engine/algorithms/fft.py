@@ -103,7 +103,7 @@ def _to_waves(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
         spectra = np.fft.rfft2(pixels[:, lane], (height, width))
         waves[:, :, lane] = np.moveaxis(spectra.reshape(*spectra.shape[:3], -1), -1, 0)
 
-    blocks.run(transform, blocks.lanes(shape[1]))
+    blocks.run(transform, blocks.share(shape[1]))
     return waves
 
 
@@ -117,7 +117,7 @@ def _to_pixels(waves: np.ndarray, geometry: Geometry) -> np.ndarray:
         spectra = spectra.reshape(*spectra.shape[:3], height, width // 2 + 1)
         pixels[:, lane] = np.fft.irfft2(spectra, (height, width))
 
-    blocks.run(transform, blocks.lanes(shape[1]))
+    blocks.run(transform, blocks.share(shape[1]))
     return pixels
 
 
@@ -134,7 +134,7 @@ def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     def multiply(lane: slice) -> None:
         np.matmul(a[lane], b[lane], out=product[lane])
 
-    blocks.run(multiply, blocks.lanes(len(a)))
+    blocks.run(multiply, blocks.share(len(a)))
     return product
 
 

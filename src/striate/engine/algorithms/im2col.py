@@ -55,7 +55,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
                 if bias is not None:
                     y += bias
 
-    blocks.run(convolve, blocks.lanes(geometry.batch))
+    blocks.run(convolve, blocks.lanes(geometry))
     return output
 
 
@@ -63,7 +63,7 @@ def backward(
     grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, needs: tuple[str, ...]
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
-    kernels, lanes = _kernels(weight, geometry), blocks.lanes(geometry.batch)
+    kernels, lanes = _kernels(weight, geometry), blocks.lanes(geometry)
     grad_x = blocks.like(x, geometry.in_shape) if "x" in needs else None
     groups, per_group, K = kernels.shape
     sums = np.zeros((len(lanes), groups, K, per_group), x.dtype)

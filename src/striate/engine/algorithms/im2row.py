@@ -1,28 +1,42 @@
 """Convolution as one matrix product, channels last: image to rows.
 
-The same idea as im2col, on pixels that lie in memory as (H, W, C). A patch is then a *row* of kH runs of
-kW * C neighbouring numbers, copied a run at a time however large the stride is, and
+The same idea as im2col, on pixels that lie in memory as (H, W, C). The patch under an output, or under m
+neighbouring outputs of a row, is then a *row* of kH runs of neighbouring numbers, and
 
-    Y (pixels, O) = rows (pixels, K) @ W (K, O),    K = kH * kW * C
+    Y (pixels / m, m * O) = rows (pixels / m, K) @ W (K, m * O),    K = kH * (m - 1 + kW) * C at stride 1
 
-comes out channels-last too. Backward dW = rows^T @ dY, and d rows = dY @ W^T is added where it came from, a
-pixel's C numbers at a time.
+comes out channels-last too. For m > 1 W is a band (`banding`): fewer numbers are copied, in longer runs, and
+some are multiplied by 0, which pays where channels are few. Backward, dW = rows^T @ dY; and the gradient of x
+is
 
-Meant for: many channels where Winograd's algorithm does not serve (dilation, large or oblong kernels) or
-has too few tiles to pay, at stride 2 above all, where im2col would pick single numbers.
+  * at stride 1 itself a convolution, of dY in zeros, with the kernels turned by half a turn and in and out
+    exchanged. Then the rows are those of dY, and serve twice: dX = rows @ W', dW' = rows^T @ X;
+  * else d rows = dY @ W^T, added where the rows came from, a pixel's C numbers at a time.
+
+Meant for: few channels, with m = 2 or 3; many channels where Winograd's algorithm does not serve (dilation,
+large or oblong kernels) or has too few tiles to pay.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from striate.engine.algorithms import blocks
+from striate.engine.algorithms.banding import Band
 from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.algorithms.im2col import TOLERANCE as TOLERANCE
 
-ROWS_BYTES = 1 << 21
-"""Size of the rows made at a time."""
+ROWS_BYTES = 1 << 19
+"""Size of the rows made at a time: with what is multiplied by them, they fit a core's own cache."""
+
+FANNING_OUT = 4
+"""Output channels for each input channel, up to which rows of dY are not too long for both gradients."""
+
+Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 def refusal(geometry: Geometry) -> str | None:
@@ -34,115 +48,137 @@ def refusal(geometry: Geometry) -> str | None:
 
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
     """Convolve x (N, C, H, W) with weight (O, C, kH, kW), add bias (O,): return (N, O, H', W')."""
-    kernels = _kernels(weight, bias)
+    band = Band.of(geometry)
+    shift = np.zeros(len(weight), weight.dtype) if bias is None else bias
+    kernels = np.concatenate([band.spread(weight), np.tile(shift, band.outputs)[None]])
     output = blocks.channels_last(geometry.out_shape, x.dtype)
 
     def convolve(lane: slice) -> None:
-        scratch = Scratch(x.dtype)
-        for images, strips in _blocks(lane, geometry, x.itemsize):
-            piece = _load_padded(x[images], geometry, scratch)
-            for strip in strips:
-                rows = image_to_rows(piece, strip, geometry, scratch)
-                np.matmul(rows, kernels, out=blocks.rows_in(output, images, strip))
+        for images, strip, rows in image_to_rows(x, lane, geometry, band, Scratch(x.dtype)):
+            y = blocks.rows_in(output, images, strip)
+            np.matmul(rows, kernels, out=y.reshape(-1, kernels.shape[1]))
 
-    blocks.run(convolve, blocks.lanes(geometry.batch))
+    blocks.run(convolve, blocks.lanes(geometry))
     return output
 
 
 def backward(
     grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, needs: tuple[str, ...]
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+) -> Gradients:
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
-    kernels = _kernels(weight, None)
+    if "x" in needs and _turning_pays(geometry):
+        return _turned(grad_output, x, weight, geometry, needs)
+    band = Band.of(geometry, 1 if "x" in needs else None)
+    kernels, lanes = band.spread(weight), blocks.lanes(geometry)
     grad_x = blocks.like(x, geometry.in_shape) if "x" in needs else None
-    lanes = blocks.lanes(geometry.batch)
-    sums = np.zeros((len(lanes), *kernels.shape), x.dtype)
-    (top, _), (left, _), (H, W) = *geometry.padding, geometry.size
+    sums = np.zeros((len(lanes), len(kernels) + 1, kernels.shape[1]), x.dtype)
 
     def propagate(lane: slice) -> None:
         scratch, total = Scratch(x.dtype), sums[lanes.index(lane)]
-        for images, strips in _blocks(lane, geometry, x.itemsize):
-            piece = _load_padded(x[images], geometry, scratch)
-            grad_piece = scratch.take("grad", *piece.shape)
-            grad_piece[...] = 0
-            for strip in strips:
-                dy = blocks.rows_of(grad_output[images, :, strip], "dy", scratch)
-                if "weight" in needs or "bias" in needs:
-                    rows = image_to_rows(piece, strip, geometry, scratch)
-                    total += np.matmul(rows.T, dy, out=scratch.take("dW", *total.shape))
-                if grad_x is not None:
-                    grad_rows = scratch.take("rows", len(dy), len(kernels) - 1)
-                    rows_to_image(np.matmul(dy, kernels[:-1].T, out=grad_rows), strip, grad_piece, geometry)
+        for images, strip, rows in image_to_rows(x, lane, geometry, band, scratch):
+            dy = blocks.rows_of(grad_output[images, :, strip], "dy", scratch).reshape(len(rows), -1)
+            if "weight" in needs or "bias" in needs:
+                total += np.matmul(rows.T, dy, out=scratch.take("dW", *total.shape))
             if grad_x is not None:
-                grad_x[images] = grad_piece[:, top : top + H, left : left + W].transpose(0, 3, 1, 2)
+                grad_rows = np.matmul(dy, kernels.T, out=scratch.take("rows", len(rows), len(kernels)))
+                rows_to_image(grad_rows, grad_x[images], strip, geometry, scratch)
 
     blocks.run(propagate, lanes)
     total = sums.sum(axis=0)
+    grad_weight = band.gather(total[:-1], geometry.weight_shape) if "weight" in needs else None
+    grad_bias = total[-1].reshape(band.outputs, -1).sum(axis=0) if "bias" in needs else None
+    return grad_x, grad_weight, grad_bias
+
+
+def _turning_pays(geometry: Geometry) -> bool:
+    """Tell whether rows of dY, one for each pixel of x, cost less than rows of x that are added back."""
+    (H, W), (height, width) = geometry.size, geometry.out_size
+    if geometry.stride != (1, 1) or geometry.out_channels > FANNING_OUT * geometry.in_channels:
+        return False
+    growth = (H * W) / (height * width)
+    return growth <= 1.5
+
+
+def _turned(
+    grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, needs: tuple[str, ...]
+) -> Gradients:
+    """Return the gradients at stride 1, those of x and weight both by rows of dY."""
+    (top, bottom), (left, right), (down, across) = *geometry.padding, geometry.reach
+    turned = replace(
+        geometry,
+        in_channels=geometry.out_channels,
+        out_channels=geometry.in_channels,
+        size=geometry.out_size,
+        padding=((down - 1 - top, down - 1 - bottom), (across - 1 - left, across - 1 - right)),
+    )
+    band, lanes = Band.of(turned), blocks.lanes(geometry)
+    kernels = band.spread(weight[:, :, ::-1, ::-1].swapaxes(0, 1))
+    grad_x = blocks.channels_last(geometry.in_shape, x.dtype)
+    sums = np.zeros((len(lanes), *kernels.shape), x.dtype)
+
+    def propagate(lane: slice) -> None:
+        scratch, total = Scratch(x.dtype), sums[lanes.index(lane)]
+        for images, strip, padded_rows in image_to_rows(grad_output, lane, turned, band, scratch):
+            rows = padded_rows[:, :-1]
+            np.matmul(rows, kernels, out=blocks.rows_in(grad_x, images, strip).reshape(len(rows), -1))
+            if "weight" in needs:
+                pixels = blocks.rows_of(x[images, :, strip], "x", scratch).reshape(len(rows), -1)
+                total += np.matmul(rows.T, pixels, out=scratch.take("dW", *total.shape))
+
+    blocks.run(propagate, lanes)
     grad_weight = None
     if "weight" in needs:
-        taps = total[:-1].reshape(*geometry.kernel, geometry.in_channels, -1)
-        grad_weight = np.ascontiguousarray(taps.transpose(3, 2, 0, 1))
-    return grad_x, grad_weight, total[-1] if "bias" in needs else None
+        grad_turned = band.gather(sums.sum(axis=0), turned.weight_shape)
+        grad_weight = np.ascontiguousarray(grad_turned.swapaxes(0, 1)[:, :, ::-1, ::-1])
+    return grad_x, grad_weight, blocks.sum_pixels(grad_output) if "bias" in needs else None
 
 
-def image_to_rows(piece: np.ndarray, strip: slice, geometry: Geometry, scratch: Scratch) -> np.ndarray:
-    """Return the patches under some output rows of padded images (n, H, W, C), and ones: (pixels, K + 1)."""
-    n, C = piece.shape[0], piece.shape[3]
-    (height, width), (kernel_height, kernel_width) = (
-        (strip.stop - strip.start, geometry.out_size[1]),
-        geometry.kernel,
-    )
+def image_to_rows(
+    x: np.ndarray, lane: slice, geometry: Geometry, band: Band, scratch: Scratch
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Yield images of a lane, output rows, and the patches under them, each with a 1: (pixels / m, K + 1)."""
+    (top, _), (left, _), (height, width) = *geometry.padding, geometry.out_size
     (down, right), (spread_down, spread_right) = geometry.stride, geometry.dilation
-    image, row, pixel, item = piece.strides
-    patches = np.ndarray(
-        (n, height, width, kernel_height, kernel_width, C),
-        piece.dtype,
-        buffer=piece,
-        offset=strip.start * down * row,
-        strides=(image, row * down, pixel * right, row * spread_down, pixel * spread_right, item),
-    )
-    K = kernel_height * kernel_width * C
-    rows = scratch.take("rows", n * height * width, blocks.pitch(K + 1))
-    rows[:, K] = 1
-    rows[:, :K].reshape(patches.shape)[...] = patches
-    return rows[:, : K + 1]
+    C, across = geometry.in_channels, width // band.outputs
+    K = geometry.kernel[0] * band.span * C
+    for images, strips in blocks.pieces(lane, height, ROWS_BYTES // (K * across * x.itemsize)):
+        piece = scratch.take("piece", images.stop - images.start, *geometry.padded, C)
+        blocks.load(x[images], piece, top, left, scratch)
+        image, row, pixel, item = piece.strides
+        for strip in strips:
+            steps = row * down, pixel * right * band.outputs, row * spread_down, pixel * spread_right
+            patches = np.ndarray(
+                (len(piece), strip.stop - strip.start, across, geometry.kernel[0], band.span, C),
+                piece.dtype,
+                buffer=piece,
+                offset=strip.start * down * row,
+                strides=(image, *steps, item),
+            )
+            rows = scratch.take("patches", patches.size // K, blocks.pitch(K + 1))[:, : K + 1]
+            rows[:, K] = 1
+            rows[:, :K].reshape(patches.shape)[...] = patches
+            yield images, strip, rows
 
 
-def rows_to_image(grad_rows: np.ndarray, strip: slice, grad_piece: np.ndarray, geometry: Geometry) -> None:
-    """Add grad_rows (pixels, K) to grad_piece (n, H, W, C), each number where it came from."""
-    kernel_height, kernel_width = geometry.kernel
-    n, C = grad_piece.shape[0], grad_piece.shape[3]
-    taps = grad_rows.reshape(n, -1, geometry.out_size[1], kernel_height, kernel_width, C)
-    step = geometry.stride[0]
-    for i in range(kernel_height):
-        for j in range(kernel_width):
-            start = i * geometry.dilation[0] + strip.start * step
-            down = slice(start, start + (taps.shape[1] - 1) * step + 1, step)
-            grad_piece[:, down, geometry.taps(i, j)[1]] += taps[:, :, :, i, j]
+def rows_to_image(
+    grad_rows: np.ndarray, grad_x: np.ndarray, strip: slice, geometry: Geometry, scratch: Scratch
+) -> None:
+    """Add grad_rows (pixels, K) to grad_x (n, C, H, W) in its zeros, each number where it came from.
 
-
-def _kernels(weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """The kernels as columns, with the bias (or 0) as their last number: (K + 1, O)."""
-    kernels = np.empty((weight[0].size + 1, len(weight)), weight.dtype)
-    kernels[:-1] = weight.transpose(2, 3, 1, 0).reshape(-1, len(weight))
-    kernels[-1] = 0 if bias is None else bias
-    return kernels
-
-
-def _load_padded(images: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndarray:
-    """Images (n, C, H, W) in their zeros, channels last."""
-    (top, _), (left, _) = geometry.padding
-    piece = scratch.take("piece", len(images), *geometry.padded, geometry.in_channels)
-    blocks.load(images, piece, top, left, scratch)
-    return piece
-
-
-def _blocks(lane: slice, geometry: Geometry, itemsize: int) -> list[tuple[slice, list[slice]]]:
-    """Cut a lane into images worked on together, each with the output rows to be done at a time."""
-    height, width = geometry.out_size
-    row_bytes = geometry.in_channels * geometry.kernel[0] * geometry.kernel[1] * width * itemsize
-    fitting = max(1, ROWS_BYTES // row_bytes)  # output rows
-    together = max(1, fitting // height)
-    strips = blocks.strips(height, fitting)
-    starts = range(lane.start, lane.stop, together)
-    return [(slice(start, min(start + together, lane.stop)), strips) for start in starts]
+    The strips of some images come one after the other: the first begins with zeros, the last one is followed
+    by writing grad_x.
+    """
+    (n, C, H, W), (top, _), (left, _) = grad_x.shape, *geometry.padding
+    piece = scratch.take("grad", n, *geometry.padded, C)
+    if strip.start == 0:
+        piece[...] = 0
+    taps = grad_rows.reshape(n, -1, geometry.out_size[1], *geometry.kernel, C)
+    for i in range(geometry.kernel[0]):
+        for j in range(geometry.kernel[1]):
+            down, across = geometry.taps(i, j)
+            step = geometry.stride[0]
+            start = down.start + strip.start * step
+            rows = slice(start, start + (taps.shape[1] - 1) * step + 1, step)
+            piece[:, rows, across] += taps[:, :, :, i, j]
+    if strip.stop == geometry.out_size[0]:
+        grad_x[...] = piece[:, top : top + H, left : left + W].transpose(0, 3, 1, 2)

@@ -47,7 +47,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
             if bias is not None:
                 y += bias
 
-    blocks.run(mix, blocks.lanes(geometry.batch))
+    blocks.run(mix, blocks.lanes(geometry))
     return output
 
 
@@ -55,7 +55,7 @@ def backward(
     grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, needs: tuple[str, ...]
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
-    kernels, lanes = weight[:, :, 0, 0], blocks.lanes(geometry.batch)
+    kernels, lanes = weight[:, :, 0, 0], blocks.lanes(geometry)
     grad_x = blocks.like(x, geometry.in_shape) if "x" in needs else None
     if grad_x is not None and geometry.stride != (1, 1):
         grad_x[...] = 0

@@ -75,7 +75,7 @@ def _input_gradient(grad_output: np.ndarray, weight: np.ndarray, geometry: Geome
 
 def _weight_gradient(grad_output: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndarray:
     windows = _windows(pad(x, geometry), geometry.reach, geometry.stride, geometry.dilation)
-    lanes, groups = blocks.lanes(geometry.batch), geometry.groups
+    lanes, groups = blocks.share(geometry.batch), geometry.groups
     sums = np.zeros(
         (len(lanes), groups, geometry.out_channels // groups, *geometry.weight_shape[1:]), x.dtype
     )
@@ -107,7 +107,7 @@ def _correlate(windows: np.ndarray, kernels: np.ndarray, groups: int) -> np.ndar
             product = np.tensordot(windows[lane, seen], kernels[made], axes=([1, 4, 5], [1, 2, 3]))
             output[lane, made] = np.moveaxis(product, 3, 1)
 
-    blocks.run(correlate, blocks.lanes(N))
+    blocks.run(correlate, blocks.share(N))
     return output
 
 

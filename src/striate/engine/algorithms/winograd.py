@@ -126,7 +126,7 @@ class Winograd:
                     M[_ONE * (len(B_T) + 1)] += bias
                 block.synthesize(M, A_T, output, scratch)
 
-        blocks.run(convolve, blocks.lanes(geometry.batch))
+        blocks.run(convolve, blocks.lanes(geometry))
         return output
 
     def backward(
@@ -160,13 +160,13 @@ class Winograd:
                 M = np.matmul(V, kernels, out=scratch.take("M", *V.shape[:2], kernels.shape[2]))
                 block.synthesize(M, A_T, grad_x, scratch, folded.fold)
 
-        blocks.run(convolve, blocks.lanes(geometry.batch))
+        blocks.run(convolve, blocks.lanes(geometry))
         return grad_x
 
     def _weight_gradient(self, grad_output: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndarray:
         folded = Folded.of(geometry)
         A_T, G, B_T = self._matrices(folded, x.dtype)
-        lanes, interpolate = blocks.lanes(geometry.batch), np.kron(G, G).T
+        lanes, interpolate = blocks.lanes(geometry), np.kron(G, G).T
         shape = len(B_T) ** 2, folded.fold**2 * geometry.in_channels, geometry.out_channels
         sums = np.zeros((len(lanes), len(interpolate), shape[1] * shape[2]), x.dtype)
 
