@@ -234,6 +234,10 @@ class Run:
         """The most confused pairs of classes of `split` (CSV)."""
         return self.folder / f"confused-pairs-{split}.csv"
 
+    def answers_file(self, split: str) -> Path:
+        """How many images of `split` are answered, and rightly, from each probability on (CSV)."""
+        return self.folder / f"answers-{split}.csv"
+
     def thresholds_file(self, split: str) -> Path:
         """What each threshold names rightly and wrongly, of two classes (CSV)."""
         return self.folder / f"thresholds-{split}.csv"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_score, recall_score
 
-from striate.evaluation import compute_metrics, per_class_table, predictions_table
-from striate.evaluation.tables import calibration_table, confused_pairs_table, thresholds_table
+from striate.evaluation import compute_metrics, per_class_table, predictions_table, wilson
+from striate.evaluation.tables import answers_table, calibration_table, confused_pairs_table, thresholds_table
 from striate.runs import Run
 from striate.schemas import (
     PREDICTION_COLUMNS,
@@ -159,3 +159,16 @@ def test_thresholds_table_has_rates_that_match_sklearn(make_predictions) -> None
             assert row.precision == pytest.approx(precision_score(predictions.labels, named))
         else:
             assert np.isnan(row.precision)
+
+
+def test_answers_have_shares_and_wilsons_interval(make_predictions) -> None:
+    entry = compute_metrics(make_predictions(3, 40), resamples=100)
+    table = answers_table(entry)
+    assert len(table) == len(entry["answered"])
+    for row in table.itertuples():
+        assert row.share == row.answered / 40
+        if row.answered:
+            assert row.accuracy == row.correct / row.answered
+            assert (row.accuracy_low, row.accuracy_high) == wilson(row.correct, row.answered)
+        else:
+            assert np.isnan([row.accuracy, row.accuracy_low, row.accuracy_high]).all()

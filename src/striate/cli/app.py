@@ -152,6 +152,13 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="CSV file to write; without it, a table is printed.", metavar="FILE")
     ] = None,
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            help="Leave images whose class is less probable than this to a person, as in --abstain 0.9.",
+            metavar="PROBABILITY",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 64,
     device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
     engine: UsedEngine = "torch",
@@ -165,7 +172,14 @@ def predict(
     tune()
     with listener_for(log, quiet) as listener:
         result = run_prediction(
-            model, images, out=out, batch_size=batch_size, device=device, engine=engine, listener=listener
+            model,
+            images,
+            out=out,
+            abstain=abstain,
+            batch_size=batch_size,
+            device=device,
+            engine=engine,
+            listener=listener,
         )
     listener.show_predictions(result, out)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.data import DataDescription
     from striate.workflows.gradients import GradientChecks
-    from striate.workflows.predict import PredictionTable
+    from striate.workflows.predict import Abstention, PredictionTable
     from striate.workflows.verification import Verification
 
 STAGE_SECONDS = 1.0
@@ -115,19 +115,23 @@ class JsonListener(Listener):
     def show_predictions(self, result: PredictionTable, out: Path | None) -> None:
         """Tell the result of `predict`: the most probable class of each image, or where the table lies."""
         columns = ["image", "predicted", "probability"]
-        predictions = result.predictions
-        rows = zip(
+        predictions, abstention = result.predictions, result.abstention
+        values = [
             predictions.images,
             (predictions.class_names[number] for number in predictions.predicted),
             (float(row.max()) for row in predictions.probabilities),
-            strict=True,
-        )
+        ]
+        if abstention is not None:
+            columns.append("abstained")
+            values.append(abstention.abstained.tolist())
+        rows = zip(*values, strict=True)
         self._write(
             "result",
             images=len(result.table),
             out=None if out is None else str(out),
             predictions=None if out is not None else [dict(zip(columns, row, strict=True)) for row in rows],
             problems=[{"image": path, "reason": reason} for path, reason in result.problems],
+            abstention=None if abstention is None else _abstention(abstention),
         )
 
     def show_data(self, description: DataDescription) -> None:
@@ -193,6 +197,11 @@ class JsonListener(Listener):
             return
         self._stage, self._told = name, now
         self._write("stage", name=name, done=done, total=total, **values)
+
+
+def _abstention(found: Abstention) -> dict[str, Any]:
+    values = {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+    return values | {"abstained": int(found.abstained.sum())}
 
 
 def _departure(departure: Measured) -> dict[str, Any]:

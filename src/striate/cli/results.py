@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from striate.runs import Run
     from striate.workflows.audit import Audit
     from striate.workflows.data import DataDescription
-    from striate.workflows.predict import PredictionTable
+    from striate.workflows.predict import Abstention, PredictionTable
 
 TOP_REMARKS = 3
 """So many remarks are printed; the report holds all."""
@@ -96,13 +96,45 @@ def show_predictions(result: PredictionTable, out: Path | None) -> None:
     console = result_console()
     if out is not None:
         console.print(f"{len(result.table)} images: {one_line(str(out))}", soft_wrap=True, markup=False)
-        return
+    else:
+        console.print(_predictions(result))
+    if result.abstention is not None:
+        for line in abstention_lines(result.abstention):
+            console.print(line, soft_wrap=True, markup=False)
+
+
+def _predictions(result: PredictionTable) -> Table:
+    """A row an image; what is left to a person has its guess in brackets."""
     table = _table(("image", "predicted", "probability"))
-    for image, predicted, probability in result.table[["image", "predicted", "probability"]].itertuples(
-        index=False
-    ):
-        table.add_row(cell(image), cell(predicted), f"{float(probability):.1%}")
-    console.print(table)
+    rows = result.table[["image", "predicted", "probability"]].itertuples(index=False)
+    for number, (image, predicted, probability) in enumerate(rows):
+        left = result.abstention is not None and result.abstention.abstained[number]
+        name = f"? ({predicted})" if left else predicted
+        table.add_row(cell(image), cell(name), f"{float(probability):.1%}")
+    return table
+
+
+def abstention_lines(found: Abstention) -> list[str]:
+    """Say how many images are left to a person, and what the other answers are worth."""
+    left, n = int(found.abstained.sum()), len(found.abstained)
+    lines = [
+        f"{left:,} of {n:,} images are left to a person: their class is less than "
+        f"{100 * found.threshold:.6g}% probable."
+    ]
+    if found.expected is not None:
+        lines.append(
+            f"By its probabilities, {found.expected:.1%} of the other {n - left:,} answers are right."
+        )
+    if found.measured is not None:
+        known = found.measured
+        share, right = known["answered"] / known["samples"], known["correct"] / known["answered"]
+        lines.append(
+            f"Of its {known['samples']:,} {known['split']} images, it was as sure of {share:.1%}, "
+            f"and {right:.1%} of these were right."
+        )
+    if not found.calibrated:
+        lines.append("The probabilities of this model are not calibrated.")
+    return lines
 
 
 def show_data(description: DataDescription) -> None:

@@ -229,6 +229,7 @@ def _files(run: Run) -> dict[str, str]:
         known[run.per_class_file(split)] = f"metrics of each class, {split} images"
         known[run.confused_pairs_file(split)] = f"classes that are taken for one another, {split} images"
         known[run.calibration_file(split)] = f"how sure and how often right, {split} images"
+        known[run.answers_file(split)] = f"how many are answered, and rightly, {split} images"
         known[run.curves_file(split)] = f"ROC and precision-recall curves, {split} images"
         known[run.thresholds_file(split)] = f"what each threshold names rightly and wrongly, {split} images"
     return {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from striate.evaluation.intervals import wilson
 from striate.evaluation.labelled import chunks
 from striate.schemas import PREDICTION_COLUMNS, Predictions, guard
 
@@ -21,8 +22,11 @@ _PROBABILITY_DIGITS = 6
 _OUTCOMES = (("true", "positive"), ("false", "positive"), ("true", "negative"), ("false", "negative"))
 
 
-def predictions_table(predictions: Predictions) -> pd.DataFrame:
+def predictions_table(predictions: Predictions, abstained: np.ndarray | None = None) -> pd.DataFrame:
     """Return a row an image: image, label, predicted, probability, and further probabilities.
+
+    With `abstained`, bool (N,), the column of this name follows the probability: 1 for images that are left
+    to a person, else 0.
 
     Up to 50 classes the probability of each follows as `p(<class>)`; with more, `second`, `p_second` and so
     on up to the fifth. Probabilities have six decimals. `label` is empty where it is unknown. Names are
@@ -35,7 +39,10 @@ def predictions_table(predictions: Predictions) -> pd.DataFrame:
     columns = _ranked_columns() if many else [f"p({name})" for name in predictions.class_names]
     empty = pd.DataFrame(columns=[*PREDICTION_COLUMNS, *columns])
     parts = [_rows(part, names, many, columns) for part in chunks(predictions)]
-    return pd.concat(parts, ignore_index=True) if parts else empty
+    table = pd.concat(parts, ignore_index=True) if parts else empty
+    if abstained is not None:
+        table.insert(len(PREDICTION_COLUMNS), "abstained", abstained.astype(int))
+    return table
 
 
 def per_class_table(entry: Mapping[str, Any]) -> pd.DataFrame:
@@ -63,6 +70,30 @@ def calibration_table(entry: Mapping[str, Any]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(entry["calibration"]["bins"])
+
+
+def answers_table(entry: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a row a probability from which on images are answered, for `answers-<split>.csv`.
+
+    Beside the counts: `share` (of all images that are answered), and `accuracy` of these with its Wilson
+    interval, empty where there are none.
+    """
+    import pandas as pd
+
+    rows = []
+    for point in entry["answered"]:
+        answered, correct = point["answered"], point["correct"]
+        low, high = wilson(correct, answered, entry["level"]) if answered else (None, None)
+        rows.append(
+            {
+                **point,
+                "share": answered / entry["samples"],
+                "accuracy": correct / answered if answered else None,
+                "accuracy_low": low,
+                "accuracy_high": high,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def confused_pairs_table(entry: Mapping[str, Any]) -> pd.DataFrame:

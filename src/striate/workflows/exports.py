@@ -50,6 +50,7 @@ def _write_tables(run: Run, split: str, entry: Mapping[str, Any]) -> None:
     schemas.write_table(run.per_class_file(split), tables.per_class_table(entry))
     schemas.write_table(run.curves_file(split), curves_table)
     schemas.write_table(run.calibration_file(split), tables.calibration_table(entry))
+    schemas.write_table(run.answers_file(split), tables.answers_table(entry))
     schemas.write_table(run.confused_pairs_file(split), tables.confused_pairs_table(entry))
     if "operating_points" in entry:
         schemas.write_table(run.thresholds_file(split), tables.thresholds_table(entry))

@@ -15,13 +15,17 @@ from striate.evaluation.figures import style
 def reliability(entry: Mapping[str, Any]) -> Figure:
     """Draw the share named correctly against the probability given, and below it the number of images.
 
+    Where a temperature changed the probabilities, what they were before is drawn in grey.
+
     Args:
         entry: one split of `metrics.json`.
     """
     bins, error = entry["calibration"]["bins"], entry["calibration"]["ece"]
+    before = entry["calibration"].get("before", {}).get("bins", [])
     with style.drawing():
         figure = style.new_figure(4.8, 5.6)
         curve, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+        _draw_before(curve, before)
         _draw_curve(curve, bins, entry["level"])
         _draw_counts(counts, bins)
         figure.suptitle("Are probabilities right?", x=0.02, ha="left", fontsize=10, fontweight="bold")
@@ -32,6 +36,24 @@ def reliability(entry: Mapping[str, Any]) -> Figure:
             fontsize=8,
         )
         return style.literal(figure)
+
+
+def _draw_before(axes: Axes, bins: list[Mapping[str, Any]]) -> None:
+    """Draw the probabilities before the temperature, and a legend that tells them apart."""
+    if not bins:
+        return
+    axes.plot(
+        [row["confidence"] for row in bins],
+        [row["accuracy"] for row in bins],
+        "o-",
+        color=style.QUIET,
+        markerfacecolor="white",
+        linewidth=1,
+        markersize=4.5,
+        label="before calibration",
+    )
+    axes.plot([], [], "o-", color=style.BLUE, linewidth=1.2, markersize=4.5, label="as it is used")
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
 
 
 def _draw_curve(axes: Axes, bins: list[Mapping[str, Any]], level: float) -> None:

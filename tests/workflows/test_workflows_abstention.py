@@ -1,0 +1,89 @@
+"""Predictions that leave uncertain images to a person."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import striate
+from striate import bundle, cli, schemas
+from striate.errors import UserError
+from striate.runs import Run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Where the images and the run of this module lie."""
+    return tmp_path_factory.mktemp("trained")
+
+
+@pytest.fixture
+def stripes(write_stripes, trained):
+    if not (trained / "stripes").is_dir():
+        write_stripes(trained / "stripes", {"across": 12, "down": 12})
+    return trained / "stripes"
+
+
+@pytest.fixture
+def run(stripes, trained):
+    if not (trained / "run").is_dir():
+        options = {"model": "simple-cnn", "epochs": 1, "batch_size": 8, "engine": "numpy"}
+        striate.train(stripes, out=trained / "run", **options)
+    return Run(trained / "run")
+
+
+def test_uncertain_images_are_left_to_a_person(run, stripes, tmp_path):
+    plain = striate.predict(run.folder, stripes, engine="numpy")
+    assert plain.abstention is None
+    assert "abstained" not in plain.table
+    confidence = plain.predictions.probabilities.max(axis=1)
+    threshold = float(np.median(confidence))
+    result = striate.predict(
+        run.folder, stripes, abstain=threshold, engine="numpy", out=tmp_path / "named.csv"
+    )
+    table = schemas.read_table(tmp_path / "named.csv")
+    assert list(table.columns[:5]) == [*schemas.PREDICTION_COLUMNS, "abstained"]
+    assert table["abstained"].tolist() == [str(int(sure < threshold)) for sure in confidence]
+    assert list(table["predicted"]) == list(plain.table["predicted"])  # the guess stays
+    assert result.abstention.expected == pytest.approx(confidence[confidence >= threshold].mean())
+
+
+@pytest.mark.parametrize(("threshold", "left"), [(0, 0), (1, 24)])
+def test_the_ends_leave_nothing_or_all_that_is_not_certain(run, stripes, threshold, left):
+    found = striate.predict(run.folder, stripes, abstain=threshold, engine="numpy").abstention
+    assert int(found.abstained.sum()) == left
+    assert (found.expected is None) == (left == 24)
+
+
+def test_what_was_measured_from_that_probability_on_is_told(run, stripes, tmp_path):
+    test = run.metrics()["test"]
+    found = striate.predict(run.folder, stripes, abstain=0.0, engine="numpy").abstention.measured
+    counts = {"samples": test["samples"], "answered": test["samples"], "correct": test["correct"]}
+    assert found == {"split": "test", "threshold": 0.0, **counts}
+    shutil.copytree(run.model, tmp_path / "model")
+    bundle.amend(tmp_path / "model", metrics={})
+    assert (
+        striate.predict(tmp_path / "model", stripes, abstain=0.5, engine="numpy").abstention.measured is None
+    )
+
+
+@pytest.mark.parametrize("threshold", [-0.5, 1.5, 90, float("nan")])
+def test_thresholds_out_of_range_are_refused_before_anything_is_read(tmp_path, threshold):
+    with pytest.raises(UserError, match="abstain"):
+        striate.predict(tmp_path / "no-model", tmp_path, abstain=threshold)
+
+
+def test_the_command_marks_what_is_left_and_says_so_in_text_and_json(run, stripes, capsys):
+    command = ["predict", str(run.folder), str(stripes), "--engine", "numpy"]
+    assert cli.run([*command, "--abstain", "1", "-q"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("? (") == 24
+    assert "24 of 24 images are left to a person: their class is less than 100% probable." in text
+    assert "not calibrated" in text  # four validation images were too few
+    assert cli.run([*command, "--abstain", "0", "--log", "json"], as_json=True) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["abstention"]["abstained"] == 0
+    assert {row["abstained"] for row in result["predictions"]} == {False}
