@@ -19,8 +19,27 @@ from striate.architectures.pooling import AvgPool2d, MaxPool2d
 from striate.architectures.shapes import Step
 
 KINDS = frozenset(
-    "conv2d linear batch_norm max_pool2d avg_pool2d adaptive_avg_pool2d adaptive_max_pool2d flatten dropout "
-    "relu relu6 leaky_relu gelu sigmoid tanh softmax log_softmax add concatenate".split()
+    (
+        "conv2d",
+        "linear",
+        "batch_norm",
+        "max_pool2d",
+        "avg_pool2d",
+        "adaptive_avg_pool2d",
+        "adaptive_max_pool2d",
+        "flatten",
+        "dropout",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "gelu",
+        "sigmoid",
+        "tanh",
+        "softmax",
+        "log_softmax",
+        "add",
+        "concatenate",
+    )
 )
 """What `static/ops.js` computes."""
 PAIRS = frozenset(("kernel_size", "stride", "padding", "dilation", "output_size"))

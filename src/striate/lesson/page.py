@@ -1,0 +1,103 @@
+"""The lesson page, put together: `static/lesson.html.j2` is its form, `static/texts.json` holds its words."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.lesson.kernels import kernels
+from striate.lesson.pictures import SIDE, built_in_pictures
+from striate.offline_page import policy, printable, script_json
+from striate.version import __version__
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+SCRIPTS = (
+    "ops.js",
+    "page.js",
+    "drawing.js",
+    "pictures.js",
+    "convolution.js",
+    "start.js",
+)
+
+
+def render_lesson(
+    network: Mapping[str, Any] | None = None, pictures: Sequence[tuple[str, np.ndarray]] = ()
+) -> str:
+    """Return the page as HTML text.
+
+    Args:
+        network: what `striate.lesson.network.network_data` gives; None for a page without "Your network".
+        pictures: name and uint8 (SIDE, SIDE) of pictures to choose from beside the built-in ones.
+    """
+    texts = json.loads(_static("texts.json"))
+    style, script = _static("lesson.css"), "\n".join(map(_static, SCRIPTS))
+    return (
+        _environment(texts)
+        .get_template("lesson.html.j2")
+        .render(
+            data=script_json(_page_data(texts, network, pictures)),
+            network=network,
+            style=style,
+            script=script,
+            policy=policy(style, script),
+            version=__version__,
+        )
+    )
+
+
+def encode(array: np.ndarray) -> str:
+    """Return the bytes of an array (C order, little-endian) as base64 text."""
+    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+
+
+def _page_data(
+    texts: Mapping[str, str], network: Mapping[str, Any] | None, pictures: Sequence[tuple[str, np.ndarray]]
+) -> dict[str, Any]:
+    shown = [
+        {"id": f"own{number}", "name": printable(name), "pixels": encode(pixels)}
+        for number, (name, pixels) in enumerate(pictures)
+    ]
+    for name, pixels in built_in_pictures().items():
+        shown.append({"id": name, "name": texts[f"picture.{name}"], "pixels": encode(pixels)})
+    return {
+        "texts": texts,
+        "pictures": shown,
+        "pictureSide": SIDE,
+        "kernels": {name: kernel.tolist() for name, kernel in kernels().items()},
+        "network": network,
+    }
+
+
+def _static(name: str) -> str:
+    return (resources.files("striate.lesson") / "static" / name).read_text(encoding="utf-8")
+
+
+def _environment(texts: Mapping[str, str]) -> Any:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup, escape
+
+    def say(key: str, **values: Any) -> Markup:
+        return Markup(escape(texts[key])).format(**values)
+
+    def word(key: str) -> Markup:
+        """A word in the colour of what it means."""
+        role = "picture" if key == "pixel" else key
+        return Markup('<b class="as-{}">{}</b>').format(role, texts[f"word.{key}"])
+
+    environment = Environment(
+        loader=FunctionLoader(_static),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=printable,
+    )
+    environment.globals.update(say=say, word=word)
+    return environment

@@ -1,0 +1,4 @@
+startConvolution();
+readAddress();
+startTheme();
+addEventListener("hashchange", readAddress);
