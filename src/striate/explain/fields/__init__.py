@@ -1,4 +1,7 @@
-"""Receptive fields: what one value of a layer sees of the image, by arithmetic and by gradients."""
+"""Receptive fields: what one value of a layer sees of the image, by arithmetic and by gradients.
+
+`effective` imports torch and `figures` imports matplotlib; import them where they are used.
+"""
 
 from striate.explain.fields.field import Field, Span
 from striate.explain.fields.of_model import receptive_fields

@@ -119,16 +119,13 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def _watched(network: nn.Module, follower: _Follower, layers: list[LayerField]) -> Iterator[None]:
-    """Note what every module puts out, until the block ends; a block that adds nothing of its own is none."""
-    seen: dict[int, int] = {}
+    """Note what every module puts out, until the block ends; further calls of one get a number."""
     counts: dict[str, int] = {}
 
     def note(name: str, module: nn.Module, output: Any) -> None:
         tracked = follower.of(output) if isinstance(output, Tensor) else None
-        inner = any(True for _ in module.children())
-        if tracked is None or not name or (inner and id(output) in seen):
+        if tracked is None or not name:
             return
-        seen[id(output)] = len(layers)
         counts[name] = counts.get(name, 0) + 1
         shown = name if counts[name] == 1 else f"{name} #{counts[name]}"
         layers.append(LayerField(shown, type(module).__name__, tuple(output.shape[1:]), tracked.field))
