@@ -44,7 +44,7 @@ WEIGHTS_FILE = "model.safetensors"
 MAX_RECORD_BYTES = 32 * 2**20
 """A larger `bundle.json` is not read; a thousand classes with their confusion matrix take far less."""
 
-LIBRARIES = ("numpy", "pillow", "torch", "torchvision", "lightning", "safetensors")
+LIBRARIES = ("numpy", "pillow", "torch", "torchvision", "timm", "lightning", "safetensors")
 """Libraries whose versions a bundle records, where they are installed."""
 PICKLE_SUFFIXES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib")
 
@@ -89,7 +89,10 @@ class BundleRecord(BaseModel):
         format_version: 1; a reader refuses what is newer than itself.
         created_by: version of Striate that wrote the bundle.
         name: name of the network, for people.
-        spec: the network, as `striate.architectures.Spec.to_dict` gives it.
+        spec: the network, as `striate.architectures.Spec.to_dict` gives it; None for one of a library.
+        backbone: the network of a library, as `striate.backbones.BackboneSpec.to_dict` gives it: library,
+            name, version, exact arguments and head; None for one with a spec.
+        initial_weights: where its weights came from before it was trained, for people.
         class_names: in the order of the network's K outputs; two classes for a network with one output,
             which speaks of the second.
         preprocess: how an image becomes the network's input.
@@ -106,7 +109,9 @@ class BundleRecord(BaseModel):
     format_version: Annotated[int, Field(ge=1)] = FORMAT_VERSION
     created_by: str
     name: Text
-    spec: dict[str, JsonValue]
+    spec: dict[str, JsonValue] | None = None
+    backbone: dict[str, JsonValue] | None = None
+    initial_weights: str = "random"
     class_names: Annotated[tuple[Text, ...], Field(min_length=2)]
     preprocess: Preprocess
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
@@ -145,8 +150,16 @@ class BundleRecord(BaseModel):
         return preprocess
 
     @model_validator(mode="after")
+    def _one_description(self) -> Self:
+        if (self.spec is None) == (self.backbone is None):
+            raise ValueError("expected either a spec or a backbone")
+        return self
+
+    @model_validator(mode="after")
     def _classes_fit(self) -> Self:
-        one_output = self.spec.get("output") in ("logit", "probability")
+        head = (self.backbone or {}).get("head")
+        described = self.spec or (head if isinstance(head, dict) else {})
+        one_output = described.get("output") in ("logit", "probability")
         if one_output and len(self.class_names) != 2:
             raise ValueError(f"a network with one output tells 2 classes apart, not {len(self.class_names)}")
         return self
@@ -157,10 +170,12 @@ def write(
     weights: Mapping[str, np.ndarray],
     *,
     name: str,
-    spec: Mapping[str, Any],
+    spec: Mapping[str, Any] | None = None,
+    backbone: Mapping[str, Any] | None = None,
     class_names: Sequence[str],
     preprocess: Preprocess,
     data: TrainingData,
+    initial_weights: str = "random",
     temperature: float = 1.0,
     metrics: Mapping[str, Any] | None = None,
     versions: Mapping[str, str] | None = None,
@@ -176,10 +191,12 @@ def write(
         weights: arrays by their names in torch's `state_dict`; each is stored by itself, in C order, in its
             own dtype.
         name: name of the network, for people.
-        spec: what `striate.architectures.Spec.to_dict` gives.
+        spec: what `striate.architectures.Spec.to_dict` gives; this or `backbone`.
+        backbone: what `striate.backbones.BackboneSpec.to_dict` gives.
         class_names: in the order of the network's outputs.
         preprocess: how an image becomes the network's input.
         data: what the network was trained on.
+        initial_weights: where its weights came from before it was trained.
         temperature: what logits are to be divided by.
         metrics: `{"<split>": {...}}` as in `metrics.json`, without NaN or infinity.
         versions: library -> version; what is installed here where not given.
@@ -195,7 +212,9 @@ def write(
         record = BundleRecord(
             created_by=__version__,
             name=name,
-            spec=_json_values("spec", spec),
+            spec=None if spec is None else _json_values("spec", spec),
+            backbone=None if backbone is None else _json_values("backbone", backbone),
+            initial_weights=initial_weights,
             class_names=tuple(class_names),
             preprocess=preprocess,
             temperature=temperature,

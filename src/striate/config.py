@@ -61,11 +61,73 @@ class DataConfig(BaseModel):
     )
 
 
-class TrainConfig(DataConfig):
-    """Everything that determines a training run."""
+class TransferConfig(BaseModel):
+    """Which network, with which weights and head, and what of it learns."""
 
-    model: str = Field("mynet", description="name of a network, or path of a net.yaml")
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(
+        "mynet", description="network of the zoo, of torchvision or timm, lite0, or path of a net.yaml"
+    )
     model_options: dict[str, Any] = Field({}, description="option of the network, key=value; repeatable")
+    strategy: Literal["auto", "scratch", "head", "features", "partial", "norm", "full"] = Field(
+        "auto",
+        description="what learns. scratch: everything, from random weights; head: a new head; features: a "
+        "new head, on features that are computed once; partial: all but the first layers; norm: a new head "
+        "and the normalisation layers; full: everything, earlier layers at lower rates; auto: head, without "
+        "pretrained weights scratch",
+    )
+    weights: str = Field(
+        "auto",
+        description="weights to begin with: pretrained, random, or a file (safetensors or a state dict); "
+        "auto: pretrained where there are such",
+    )
+    head: Literal["last", "average", "flatten"] = Field(
+        "last",
+        description="the new head stands in place of the last layer, or on the averaged or flattened "
+        "feature maps",
+    )
+    head_hidden: int | None = Field(
+        None, ge=1, le=65_536, description="units of a hidden layer in the new head"
+    )
+    head_dropout: float = Field(0.0, ge=0, lt=1, description="dropout before the last layer of the new head")
+    head_output: Literal["logits", "logit"] = Field(
+        "logits", description="logits: one for each class; logit: one for two classes"
+    )
+    freeze: str | None = Field(
+        None,
+        description="partial: share of the tensors (0.75) or the module (layer3, features.10, 6) below which "
+        "all is frozen (0.75)",
+    )
+    first_lr: float = Field(
+        0.1, gt=0, le=1, description="full: learning rate of the first layers as a share of the head's"
+    )
+    head_epochs: int = Field(0, ge=0, description="full: epochs at first in which the head alone learns")
+    unfreeze_epochs: int = Field(
+        0, ge=0, description="full: epochs after these over which the other layers join, the last first"
+    )
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @model_validator(mode="after")
+    def _options_of_the_strategy(self) -> Self:
+        belongs = {"freeze": "partial", "first_lr": "full", "head_epochs": "full", "unfreeze_epochs": "full"}
+        for name, strategy in belongs.items():
+            given = getattr(self, name) != type(self).model_fields[name].default
+            if given and self.strategy != strategy:
+                option = name.replace("_", "-")
+                raise ValueError(
+                    f"{option} is an option of --strategy {strategy}, not of {self.strategy}; "
+                    "choose that, or leave it out"
+                )
+        return self
+
+
+class TrainConfig(TransferConfig, DataConfig):
+    """Everything that determines a training run."""
 
     epochs: int = Field(20, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="images a step")
@@ -138,6 +200,17 @@ class TrainConfig(DataConfig):
             raise ValueError(
                 f"warmup-epochs is {self.warmup_epochs:g}, but training has {self.epochs} epochs; "
                 "choose fewer for the warm-up"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _unfrozen_within_the_training(self) -> Self:
+        if (self.head_epochs or self.unfreeze_epochs) and (
+            self.head_epochs + self.unfreeze_epochs >= self.epochs
+        ):
+            raise ValueError(
+                f"head-epochs and unfreeze-epochs are {self.head_epochs + self.unfreeze_epochs} together, "
+                f"but training has {self.epochs} epochs; choose fewer, so that everything learns in the last"
             )
         return self
 

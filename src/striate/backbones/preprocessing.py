@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from PIL import Image
+
+Interpolation = Literal["bilinear", "bicubic", "lanczos"]
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 @dataclass(frozen=True)
@@ -18,12 +27,14 @@ class Preprocessing:
         crop_share: the share of the resized picture's shorter side that is kept.
         mean: of each channel, of values in [0, 1].
         std: likewise.
+        interpolation: of the resizing; always with antialiasing.
     """
 
     size: tuple[int, int]
     crop_share: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    interpolation: Interpolation = "bicubic"
 
     def __call__(self, images: Sequence[Image.Image | np.ndarray]) -> np.ndarray:
         """Return float32 (N, 3, height, width).
@@ -36,12 +47,12 @@ class Preprocessing:
         return (pixels.astype(np.float32) / np.float32(255) - mean) / std
 
     def cut(self, image: Image.Image) -> np.ndarray:
-        """Return uint8 (3, height, width): resized by bicubic interpolation with antialiasing, cut."""
+        """Return uint8 (3, height, width): resized with antialiasing, cut."""
         height, width = self.size
         side = int(min(height, width) / self.crop_share)
         shorter = min(image.size)
         resized = image.resize(
-            (image.width * side // shorter, image.height * side // shorter), Image.Resampling.BICUBIC
+            (image.width * side // shorter, image.height * side // shorter), _FILTERS[self.interpolation]
         )
         left, top = round((resized.width - width) / 2), round((resized.height - height) / 2)
         cut = resized.crop((left, top, left + width, top + height))

@@ -91,14 +91,24 @@ def names() -> list[str]:
     return [name for entry in BACKBONES for name in (entry.name, entry.short_name)]
 
 
+def find(name: str) -> Entry:
+    """Return what is known of the pretrained network called `name` before its weights are read.
+
+    Raises:
+        UserError: there is no such network.
+    """
+    found = next((entry for entry in BACKBONES if name in (entry.name, entry.short_name)), None)
+    if found is None:
+        raise UserError(unknown_name("pretrained network", name, names()))
+    return found
+
+
 def load(name: str) -> Backbone:
     """Return the pretrained network called `name`, one of `names()`.
 
     Raises:
         UserError: there is no such network, or its weights are missing or altered.
     """
-    found = next((entry for entry in BACKBONES if name in (entry.name, entry.short_name)), None)
-    if found is None:
-        raise UserError(unknown_name("pretrained network", name, names()))
+    found = find(name)
     weights, class_names = found.read()
     return Backbone(found.spec(found.preprocess.size), weights, class_names, found.preprocess, found.source)

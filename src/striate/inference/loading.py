@@ -9,6 +9,8 @@ import numpy as np
 
 from striate import bundle
 from striate.architectures import ENGINES, Spec, check_weights, weight_shapes
+from striate.backbones import BackboneSpec
+from striate.backbones.models import Description, description_of
 from striate.bundle import BundleRecord
 from striate.errors import BundleError, SpecError, UserError, unknown_name
 from striate.inference.classifier import Classifier
@@ -30,13 +32,22 @@ def load(path: str | Path, device: str = "auto", engine: str = "torch") -> Class
     if engine not in ENGINES:
         raise UserError(unknown_name("engine", engine, ENGINES))
     record, weights = bundle.read(path)
-    spec = _checked_spec(path, record, weights)
+    description = _checked_description(path, record, weights)
+    if isinstance(description, BackboneSpec) and engine != "torch":
+        raise UserError(
+            f"{path} holds {description.name} of {description.library}, which only PyTorch computes; "
+            f"choose --engine torch, not {engine}."
+        )
     shape, num_classes = record.preprocess.input_shape, len(record.class_names)
-    return Classifier(record, _runtime(spec, shape, num_classes, weights, device, engine), spec.output)
+    try:
+        runtime = _runtime(description, shape, num_classes, weights, device, engine)
+    except SpecError as error:
+        raise _unfit(path, error) from error
+    return Classifier(record, runtime, description.output)
 
 
 def _runtime(
-    spec: Spec,
+    description: Description,
     shape: tuple[int, int, int],
     num_classes: int,
     weights: Mapping[str, np.ndarray],
@@ -46,26 +57,39 @@ def _runtime(
     if engine == "torch":
         from striate.inference.torch_runtime import TorchRuntime
 
-        return TorchRuntime(spec, shape, num_classes, weights, device)
+        return TorchRuntime(description, shape, num_classes, weights, device)
     from striate.inference.engine_runtime import EngineRuntime
 
     if device not in ("auto", "cpu" if engine == "numpy" else "cuda"):
         raise UserError(f"device {device!r} does not fit engine {engine!r}; leave it out.")
-    return EngineRuntime(spec, shape, num_classes, weights, engine)
+    assert isinstance(description, Spec)  # `load` refuses others
+    return EngineRuntime(description, shape, num_classes, weights, engine)
 
 
-def _checked_spec(path: str | Path, record: BundleRecord, weights: Mapping[str, np.ndarray]) -> Spec:
-    """The network's spec, if it works on the record's images and classes and needs exactly these weights."""
+def _checked_description(
+    path: str | Path, record: BundleRecord, weights: Mapping[str, np.ndarray]
+) -> Description:
+    """The network, if it works on the record's images and classes and needs exactly these weights.
+
+    The weights of a library's network are checked where it is built.
+    """
     try:
-        spec = Spec.from_dict(record.spec)
-        shapes = weight_shapes(spec, record.preprocess.input_shape, len(record.class_names))
-        check_weights(weights, shapes)
+        description = description_of(record.spec, record.backbone)
+        if isinstance(description, Spec):
+            shapes = weight_shapes(description, record.preprocess.input_shape, len(record.class_names))
+            check_weights(weights, shapes)
+            _check_dtypes(weights)
     except SpecError as error:
-        raise BundleError(f"the bundle {path} does not fit together: {error}") from error
+        raise _unfit(path, error) from error
+    return description
+
+
+def _check_dtypes(weights: Mapping[str, np.ndarray]) -> None:
     for name, array in weights.items():
         expected = "int64" if name.endswith(".num_batches_tracked") else "float32"
         if array.dtype.name != expected:
-            raise BundleError(
-                f"the bundle {path} does not fit together: {name} is {array.dtype.name}; expected {expected}."
-            )
-    return spec
+            raise SpecError(f"{name} is {array.dtype.name}; expected {expected}.")
+
+
+def _unfit(path: str | Path, error: SpecError) -> BundleError:
+    return BundleError(f"the bundle {path} does not fit together: {error}")

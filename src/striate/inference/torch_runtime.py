@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from striate.architectures import Spec
-from striate.architectures.to_torch import to_torch
+from striate.backbones.models import Description, assemble
 from striate.errors import UserError, unknown_name
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -18,7 +17,7 @@ class TorchRuntime:
     """A torch network in evaluation mode on a device.
 
     Args:
-        spec: the network.
+        description: the network: a spec, or a backbone of a library.
         input_shape: (C, H, W).
         num_classes: at least 2.
         weights: all of the network's weights and buffers by name; copied.
@@ -27,14 +26,14 @@ class TorchRuntime:
 
     def __init__(
         self,
-        spec: Spec,
+        description: Description,
         input_shape: Sequence[int],
         num_classes: int,
         weights: Mapping[str, np.ndarray],
         device: str = "auto",
     ) -> None:
         self.device = choose_device(device)
-        network = to_torch(spec, input_shape, num_classes, weights)
+        network = assemble(description, tuple(input_shape), num_classes, weights)
         self.network = network.eval().requires_grad_(False).to(self.device).to(memory_format=self._layout)
 
     @property

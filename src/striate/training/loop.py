@@ -13,6 +13,7 @@ from striate.training.records import EpochRecord, Fitted, Progress
 if TYPE_CHECKING:
     import torch
 
+    from striate.backbones import Plan
     from striate.data.loaders import Batches
 
 
@@ -28,6 +29,7 @@ def fit(
     on_batch: Callable[[Progress], None] | None = None,
     resume_from: Checkpoint | None = None,
     tensorboard: Path | None = None,
+    plan: Plan | None = None,
 ) -> Fitted:
     """Train `network` in place; it ends in evaluation mode on the CPU with the weights that are returned.
 
@@ -49,6 +51,8 @@ def fit(
         on_batch: called after each step.
         resume_from: go on from here, as `read_checkpoint` returned it; its epochs are not reported again.
         tensorboard: folder for TensorBoard events, or None.
+        plan: which parameters learn, when, and at which share of the learning rate, as
+            `striate.backbones.make_plan` returns it; None: all that require gradients.
 
     Raises:
         UserError: settings that exclude each other, a loss that does not fit, a device that is not there, or
@@ -58,5 +62,5 @@ def fit(
     """
     from striate.training.session import Session
 
-    session = Session(network, train, val, config, list(class_names), checkpoints, resume_from)
+    session = Session(network, train, val, config, list(class_names), checkpoints, resume_from, plan)
     return session.run(on_epoch, on_batch, tensorboard)

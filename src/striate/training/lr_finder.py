@@ -17,6 +17,7 @@ from striate.training.records import LrFinding
 if TYPE_CHECKING:
     import torch
 
+    from striate.backbones import Plan
     from striate.data.loaders import Batch, Batches
 
 _SMOOTHING = 0.9  # weight of the past in the running mean of the loss
@@ -35,6 +36,7 @@ def find_lr(
     lowest: float = 1e-6,
     highest: float = 10.0,
     steps: int = 100,
+    plan: Plan | None = None,
 ) -> LrFinding:
     """Return the loss along an exponential rise of the learning rate, and a rate to train with.
 
@@ -52,6 +54,7 @@ def find_lr(
         lowest: first learning rate.
         highest: last learning rate.
         steps: steps in all, at least 30.
+        plan: as for `fit`; as it is in the last epoch.
 
     Raises:
         TrainingError: the loss did not fall, or was not finite from the start.
@@ -65,22 +68,27 @@ def find_lr(
         )
     lrs = np.geomspace(lowest, highest, steps)
     with forked_generators():
-        losses = _losses(copy.deepcopy(network), train, config, lrs)
+        losses = _losses(copy.deepcopy(network), train, config, lrs, plan)
     train.set_epoch(0)
     smoothed = _smooth(losses)
     return LrFinding(_steepest(lrs[: len(smoothed)], smoothed), lrs[: len(smoothed)], smoothed)
 
 
-def _losses(network: torch.nn.Module, train: Batches, config: TrainConfig, lrs: np.ndarray) -> list[float]:
+def _losses(
+    network: torch.nn.Module, train: Batches, config: TrainConfig, lrs: np.ndarray, plan: Plan | None
+) -> list[float]:
     """Return the loss of each step, up to divergence."""
+    from striate.training import freezing
     from striate.training.module import seed_epoch
     from striate.training.session import build_stepper
     from striate.training.steps import Tally
 
     settings = config.model_copy(update={"lr": float(lrs[0])})
     engine = choose_engine(settings, network, train.preprocess.input_shape)
-    stepper = build_stepper(network, train, settings, engine, train.num_classes)
+    stepper = build_stepper(network, train, settings, engine, train.num_classes, plan)
     network.train()
+    if plan is not None:
+        freezing.apply(network, plan, config.epochs - 1)
     seed_epoch(config.seed, 0)
     losses: list[float] = []
     for lr, batch in zip(lrs, _repeat(train), strict=False):

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 
 from striate.schedules import Schedule
+from striate.training import freezing
 from striate.training.course import Course
 from striate.training.steps import Stepper, Tally
 
 if TYPE_CHECKING:
+    from striate.backbones import Plan
     from striate.data.loaders import Batch, Batches
 
 _STEPS_BETWEEN_CHECKS = 25  # on an accelerator, where looking at a loss means waiting for it
@@ -40,10 +42,18 @@ class TrainingModule(lightning.LightningModule):
         train: the training batches, to be told the epoch.
         lr: peak learning rate.
         seed: of dropout, together with the epoch.
+        plan: what learns in which epoch; None: everything that requires gradients.
     """
 
     def __init__(
-        self, stepper: Stepper, schedule: Schedule, course: Course, train: Batches, lr: float, seed: int
+        self,
+        stepper: Stepper,
+        schedule: Schedule,
+        course: Course,
+        train: Batches,
+        lr: float,
+        seed: int,
+        plan: Plan | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -54,6 +64,7 @@ class TrainingModule(lightning.LightningModule):
         self.train_batches = train
         self.peak_lr = lr
         self.seed = seed
+        self.plan = plan
         self.lr = lr
         self.train_tally = Tally(stepper.device)
         self.val_tally = Tally(stepper.device)
@@ -69,8 +80,10 @@ class TrainingModule(lightning.LightningModule):
         return batch
 
     def on_train_epoch_start(self) -> None:
-        """Draw the epoch's order, augmentation and dropout from (seed, epoch) alone."""
+        """Draw order, augmentation and dropout from (seed, epoch) alone; freeze what the plan says."""
         self.train_batches.set_epoch(self.course.epoch)
+        if self.plan is not None:
+            freezing.apply(self.network, self.plan, self.course.epoch)
         seed_epoch(self.seed, self.course.epoch)
         self.train_tally = Tally(self.stepper.device)
         self.started = time.perf_counter()

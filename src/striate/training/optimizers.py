@@ -7,22 +7,36 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from striate.backbones import Plan
 from striate.config import TrainConfig
+from striate.training.freezing import by_factor, learners
 
 _FUSED_DEVICES = ("cpu", "cuda")
 
 
-def build_optimizer(network: torch.nn.Module, config: TrainConfig, lr: float) -> torch.optim.Optimizer:
-    """Return the optimizer of `config` over the trainable parameters of `network`.
+def build_optimizer(
+    network: torch.nn.Module, config: TrainConfig, lr: float, plan: Plan | None = None
+) -> torch.optim.Optimizer:
+    """Return the optimizer of `config` over the parameters of `network` that learn at any time.
 
     Weight decay acts on every parameter with `adam`, as torch and most published settings have it; with `sgd`
     and `adamw` it leaves out biases and the scales and shifts of normalisation -- all parameters with one
     dimension -- as is usual in the field (Goyal et al. 2017, sec. 5.3). torch's fused kernels are used on CPU
-    and CUDA.
+    and CUDA. Each group has a `factor`, its share of the learning rate, which `set_lr` heeds.
+
+    Args:
+        network: on its device.
+        config: the settings.
+        lr: learning rate.
+        plan: which parameters learn, and at which share of the rate; None: those that require gradients.
     """
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    fused = all(parameter.device.type in _FUSED_DEVICES for parameter in parameters) or None
-    groups = _groups(parameters, config)
+    parameters = learners(network, plan)
+    fused = all(parameter.device.type in _FUSED_DEVICES for parameter, _ in parameters) or None
+    groups = [
+        {**group, "factor": factor, "lr": factor * lr}
+        for factor, members in by_factor(parameters).items()
+        for group in _groups(members, config)
+    ]
     if config.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
@@ -41,9 +55,9 @@ def _groups(parameters: list[torch.nn.Parameter], config: TrainConfig) -> list[d
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set the learning rate of every parameter group."""
+    """Set the learning rate of every parameter group: its `factor`, 1 without one, times `lr`."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = group.get("factor", 1.0) * lr
 
 
 def state_arrays(optimizer: torch.optim.Optimizer, network: torch.nn.Module) -> dict[str, np.ndarray]:

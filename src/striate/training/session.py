@@ -36,6 +36,7 @@ from striate.training.steps import Stepper
 from striate.training.tensorboard import TensorBoard
 
 if TYPE_CHECKING:
+    from striate.backbones import Plan
     from striate.data.loaders import Batches
 
 
@@ -51,6 +52,7 @@ class Session:
         class_names: list[str],
         checkpoints: Path,
         resume_from: Checkpoint | None,
+        plan: Plan | None = None,
     ) -> None:
         if config.early_stopping is not None and val is None:
             raise UserError("--early-stopping needs a validation split; leave it out, or set --val-fraction.")
@@ -58,6 +60,7 @@ class Session:
         self.train = train
         self.val = val
         self.config = config
+        self.plan = plan
         self.checkpoint_file = checkpoints / CHECKPOINT_NAME
         self.schedule = Schedule(config, len(train))
         shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
@@ -71,7 +74,7 @@ class Session:
         if resume_from is not None:
             check_fits(resume_from, self.circumstances)
         self.engine = _engine(network, train, config, resume_from)
-        self.stepper = build_stepper(network, train, config, self.engine, len(class_names))
+        self.stepper = build_stepper(network, train, config, self.engine, len(class_names), plan)
         self.course = self._course(resume_from)
 
     def run(
@@ -128,7 +131,13 @@ class Session:
 
     def _fit(self, callbacks: list[lightning.Callback], epochs: int) -> None:
         module = TrainingModule(
-            self.stepper, self.schedule, self.course, self.train, peak_lr(self.config), self.config.seed
+            self.stepper,
+            self.schedule,
+            self.course,
+            self.train,
+            peak_lr(self.config),
+            self.config.seed,
+            self.plan,
         )
         self.network.train()
         with quiet_lightning():
@@ -175,9 +184,16 @@ class Session:
 
 
 def build_stepper(
-    network: torch.nn.Module, train: Batches, config: TrainConfig, engine: Engine, num_classes: int
+    network: torch.nn.Module,
+    train: Batches,
+    config: TrainConfig,
+    engine: Engine,
+    num_classes: int,
+    plan: Plan | None = None,
 ) -> Stepper:
     """Return what trains `network` on `train` as `config` says; moves the network to the engine's device.
+
+    Only what `plan` lets learn at any time is optimised.
 
     Raises:
         UserError: the loss does not fit the network.
@@ -191,7 +207,7 @@ def build_stepper(
     channels_last = engine.memory_format == "channels-last"
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network.to(engine.device).to(memory_format=layout)
-    optimizer = build_optimizer(network, config, peak_lr(config))
+    optimizer = build_optimizer(network, config, peak_lr(config), plan)
     return Stepper(network, output, loss, optimizer, engine, config.clip_grad)
 
 

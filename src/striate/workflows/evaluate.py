@@ -209,11 +209,12 @@ def _samples(found: LabelledImages, class_names: Sequence[str], split: str) -> p
 
 
 def _facts(search: _Search, messages: Sequence[str]) -> dict[str, Any]:
-    from striate.architectures import Spec, summarize
+    from striate.backbones import summarize
+    from striate.backbones.models import description_of
 
     record = search.classifier.record
-    spec = Spec.from_dict(record.spec)
-    numbers = summarize(spec, record.preprocess.input_shape, len(record.class_names))
+    description = description_of(record.spec, record.backbone)
+    numbers = summarize(description, record.preprocess.input_shape, len(record.class_names))
     return {
         "model": str(bundle.find(search.model).resolve()),
         "data": {

@@ -1,0 +1,164 @@
+"""From a backbone's description to a torch module. Imports torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from striate.architectures.layers import Shape
+from striate.architectures.summary import Row, Summary
+from striate.architectures.weights import check_weights
+from striate.backbones import heads
+from striate.backbones.description import BackboneSpec
+from striate.backbones.libraries import open_library
+from striate.errors import SpecError
+
+
+def build(spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int, seed: int = 0) -> nn.Module:
+    """Return the network with its new head and random weights that depend on the seed alone.
+
+    The module has further attributes: `spec`, `input_shape`, `num_classes`; `output`, of
+    `striate.schemas.OUTPUTS`; and `head_name`, the name of the module that is its head.
+
+    Args:
+        spec: the description.
+        input_shape: (3, H, W) of the images.
+        num_classes: at least 2.
+        seed: of the weights.
+
+    Raises:
+        SpecError: the network takes no such images, or cannot get this head.
+        UserError: the library is not installed or cannot build the network.
+    """
+    if input_shape[0] != 3:
+        raise SpecError(
+            f"{spec.name} takes images with 3 channels, not {input_shape[0]}; choose --channels rgb."
+        )
+    with _seeded(seed):
+        network, outputs = open_library(spec.library).build(spec.name, spec.arguments)
+        place = heads.find(network, outputs, spec.head)
+        features = _features(spec, network, place, input_shape)
+        heads.replace(network, place, spec.head, features, spec.head.outputs(num_classes))
+    made: Any = network
+    made.spec, made.input_shape, made.num_classes = spec, tuple(input_shape), num_classes
+    made.output, made.head_name = spec.output, place.name
+    return network
+
+
+def assemble(
+    spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int, weights: Mapping[str, np.ndarray]
+) -> nn.Module:
+    """Return the network with given `weights`, all of them, by name; copied.
+
+    Raises:
+        SpecError: the weights are not its own.
+    """
+    network = build(spec, input_shape, num_classes)
+    own = network.state_dict()
+    try:
+        check_weights(weights, {name: tuple(tensor.shape) for name, tensor in own.items()})
+    except SpecError as error:
+        version = open_library(spec.library).VERSION
+        raise SpecError(
+            f"{error} The network was built with {spec.library} {spec.version}; installed is {version}."
+        ) from error
+    network.load_state_dict(
+        {name: torch.tensor(weights[name], dtype=tensor.dtype) for name, tensor in own.items()}
+    )
+    return network
+
+
+def summarize(spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int) -> Summary:
+    """Return the layers of the network with shapes, parameters and multiply-adds.
+
+    Nothing is computed where the network can be built on torch's device without values, `meta`.
+
+    Raises:
+        SpecError: the network cannot work on such images.
+    """
+    network = on_meta(spec, input_shape, num_classes)
+    shapes: dict[str, Shape] = {}
+
+    names = {module: name for name, module in network.named_modules()}
+
+    def note(module: nn.Module, _: object, output: object) -> None:
+        shapes[names[module]] = _shape(output)
+
+    hooks = [module.register_forward_hook(note) for module in network.modules()]
+    try:
+        heads.run_once(network, input_shape)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise _unfit(spec, input_shape, error) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    rows = [
+        _row(name, module, shapes.get(name, ()))
+        for name, module in network.named_modules()
+        if name and (name in shapes or any(True for _ in module.parameters()))
+    ]
+    return Summary(spec.name, spec.output, input_shape, tuple(rows))
+
+
+def on_meta(spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Return the network without values, on the device `meta`; with values where its library needs them."""
+    try:
+        with torch.device("meta"):
+            return build(spec, input_shape, num_classes)
+    except NotImplementedError:
+        return build(spec, input_shape, num_classes)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Draw from torch's generators by the seed; leave them as they were."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def _features(
+    spec: BackboneSpec, network: nn.Module, place: heads.Place, input_shape: tuple[int, ...]
+) -> int:
+    """Return how many values, or channels, enter the new head."""
+    if spec.head.base == "last":
+        return int(place.layer.weight.shape[1])
+    try:
+        with torch.device("meta"):
+            network, _ = open_library(spec.library).build(spec.name, spec.arguments)
+    except NotImplementedError:  # some networks compute with their first values
+        pass
+    try:
+        shape = heads.shape_entering(network, place.pooling or place.name, input_shape)
+    except RuntimeError as error:
+        raise _unfit(spec, input_shape, error) from error
+    return shape[0] if spec.head.base == "average" else math.prod(shape)
+
+
+def _unfit(spec: BackboneSpec, input_shape: tuple[int, ...], error: Exception) -> SpecError:
+    size = " x ".join(map(str, input_shape))
+    reason = " ".join(str(error).split())[:150]
+    return SpecError(f"{spec.name} cannot work on images of {size}: {reason}. Choose another --image-size.")
+
+
+def _row(name: str, module: nn.Module, shape: Shape) -> Row:
+    own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+    multiply_adds = 0
+    if isinstance(module, nn.Conv2d | nn.Linear) and shape:
+        weights = module.weight[0].numel() + (module.bias is not None)
+        multiply_adds = math.prod(shape) * weights
+    is_block = any(True for _ in module.children())
+    return Row(name, type(module).__name__, shape, own, multiply_adds, is_block)
+
+
+def _shape(output: Any) -> Shape:
+    """Return the shape of one image's output; of several outputs, the first."""
+    while isinstance(output, tuple | list):
+        output = output[0]
+    return tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()
