@@ -15,6 +15,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """No test sees the user's cache, or another test's."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("STRIATE_CACHE", str(folder))
+    monkeypatch.setenv("STRIATE_STATE", str(folder / "state"))
     monkeypatch.delenv("STRIATE_DATA_ROOT", raising=False)
     return folder
 

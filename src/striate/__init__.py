@@ -15,8 +15,10 @@ from striate.version import __version__
 if TYPE_CHECKING:
     from striate.inference import Classifier, load
     from striate.runs import Run
+    from striate.workflows.ablate import ablate
     from striate.workflows.audit import audit_data
     from striate.workflows.bench_conv import bench_conv
+    from striate.workflows.compare import compare
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
     from striate.workflows.gradients import check_gradients
@@ -29,9 +31,11 @@ __all__ = [
     "Classifier",
     "Run",
     "__version__",
+    "ablate",
     "audit_data",
     "bench_conv",
     "check_gradients",
+    "compare",
     "describe_data",
     "evaluate",
     "load",
@@ -45,8 +49,10 @@ _HOMES = {
     "Classifier": "striate.inference",
     "Run": "striate.runs",
     "bench_conv": "striate.workflows.bench_conv",
+    "ablate": "striate.workflows.ablate",
     "audit_data": "striate.workflows.audit",
     "check_gradients": "striate.workflows.gradients",
+    "compare": "striate.workflows.compare",
     "describe_data": "striate.workflows.data",
     "evaluate": "striate.workflows.evaluate",
     "load": "striate.inference",

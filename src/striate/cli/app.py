@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from striate.cli import bench
+from striate.cli import bench, studies
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
 from striate.config import DataConfig, TrainConfig, VerifyConfig
@@ -280,6 +280,9 @@ def _check_gradients(quiet: bool, log: Log) -> None:
     listener.show_gradients(checks)
     if not checks.passed:
         raise typer.Exit(1)
+
+
+studies.register(app)
 
 
 @app.command("data audit")

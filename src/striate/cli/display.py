@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from striate.runs import Run
     from striate.training import EpochRecord
     from striate.training import Progress as Step
+    from striate.workflows.ablate import Study
     from striate.workflows.audit import Audit
     from striate.workflows.bench_conv import ConvolutionRace
+    from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
     from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import PredictionTable
@@ -138,6 +140,12 @@ class ConsoleListener(Listener):
         from striate.cli.race import show_race
 
         show_race(race)
+
+    def show_comparison(self, found: Comparison | Study) -> None:
+        """Print what `compare` and `ablate` found."""
+        from striate.cli.comparison import show_comparison
+
+        show_comparison(found)
 
     def show_audit(self, audit: Audit) -> None:
         """Print what `data audit` found."""

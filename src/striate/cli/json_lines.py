@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from striate.architectures.comparison import Measured
     from striate.runs import Run
     from striate.training import EpochRecord, Progress
+    from striate.workflows.ablate import Study
     from striate.workflows.audit import Audit
     from striate.workflows.bench_conv import ConvolutionRace
+    from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
     from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import Abstention, PredictionTable
@@ -180,6 +182,12 @@ class JsonListener(Listener):
             refused=race.refused,
             figures=[str(figure) for figure in race.figures],
         )
+
+    def show_comparison(self, found: Comparison | Study) -> None:
+        """Tell the result of `compare` and `ablate`: sets, entries with their scores, comparisons."""
+        from striate.cli.comparison import as_record
+
+        self._write("result", **as_record(found))
 
     def show_audit(self, audit: Audit) -> None:
         """Tell the result of `data audit`: what `audit.json` holds, and where page and tables lie."""

@@ -15,6 +15,7 @@ from striate.evaluation import (
 from striate.evaluation.context import shown_split
 from striate.evaluation.sets import weigh
 from striate.files import make_folder, write_json, write_text
+from striate.workflows import looks
 from striate.workflows.exports import write_figures, write_tables
 from striate.workflows.listener import Listener
 
@@ -68,6 +69,7 @@ def write_results(run: Run, listener: Listener | None = None, threshold: Thresho
     context = _context(run)  # of all that lies there by now
     write_figures(run, metrics, context)
     write_text(run.report, render_report(context))
+    looks.record(run)
     listener.stage("writing the report", 1, 1)
     listener.remarks(context.remarks)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAP_CLASSES = 30
 """With more classes, confusion is not drawn."""
+NAMED_CLASSES = 15
+"""With more classes, the rows and columns of confusion bear no names; each cell tells them."""
 _WIDTH, _HEIGHT = 440, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 96, 10, 42
 _SHARES = (0.005, 0.03, 0.1, 0.2, 0.35, 0.6, 0.85)
@@ -165,15 +167,19 @@ def change_map(ours: np.ndarray, base: np.ndarray, names: Sequence[str], title: 
     return _map(looks, words, names, title)
 
 
-def _map(looks: Sequence[Sequence[str]], words: Sequence[Sequence[str]], names: Sequence[str], title: str) -> str:
+def _map(
+    looks: Sequence[Sequence[str]], words: Sequence[Sequence[str]], names: Sequence[str], title: str
+) -> str:
     classes, side = len(names), 300.0
-    left, top = 84.0, 84.0
+    longest = max(len(wording.shorten(name, 12)) for name in names) if len(names) <= NAMED_CLASSES else 0
+    left = top = 10 + 7.2 * longest
     cell = side / classes
-    gap = 1.0 if classes <= 15 else 0.4
+    gap = 1.0 if classes <= NAMED_CLASSES else 0.4
     parts = []
     for true, row in enumerate(looks):
         for predicted, look in enumerate(row):
-            text = f"{wording.shorten(names[true])} named {wording.shorten(names[predicted])}: {words[true][predicted]}"
+            one, other = wording.shorten(names[true]), wording.shorten(names[predicted])
+            text = f"{one} named {other}: {words[true][predicted]}"
             parts.append(
                 svg.element(
                     "rect",
@@ -185,7 +191,7 @@ def _map(looks: Sequence[Sequence[str]], words: Sequence[Sequence[str]], names: 
                     class_=look,
                 )
             )
-    if classes <= 15:
+    if classes <= NAMED_CLASSES:
         parts += _map_names(names, left, top, cell)
     return svg.drawing(left + side, top + side, parts, title, "map")
 

@@ -39,7 +39,9 @@ def choose(
     """
     parts = _parts([len(entry["runs"]) for entry in result["entries"]])
     rows = [row for row in result["comparisons"] if row["set"] == result["sets"][0]["name"]]
-    kinds = [kind for row in rows for kind in _disagreements(answers, parts[row["first"]], parts[row["second"]])]
+    kinds = [
+        kind for row in rows for kind in _disagreements(answers, parts[row["first"]], parts[row["second"]])
+    ]
     order = list(dict.fromkeys(image for turn in zip_longest(*kinds) for image in turn if image is not None))
     place = {image: position for position, image in enumerate(order)}
     listed = [[place[image] for image in kind] for kind in kinds]
@@ -58,7 +60,7 @@ def choose(
 
 
 def _disagreements(answers: Answers, first: slice, second: slice) -> list[list[int]]:
-    """Images that most runs of the first alone name correctly, and those of the second; surest mistakes first."""
+    """Images that most runs of the first alone name correctly, and of the second; surest mistakes first."""
     right = answers.correct
     ours, theirs = right[first].mean(axis=0) > 0.5, right[second].mean(axis=0) > 0.5
     found = []

@@ -1,0 +1,91 @@
+"""The folder of a study: what it is about, and that one process alone works on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from striate import files
+from striate.errors import RunError
+from striate.workflows.designs import BASE, Recipe
+
+FORMAT = 1
+RECORD = "study.json"
+
+
+def record(folder: Path, shared: Mapping[str, Any], made: Sequence[Recipe]) -> None:
+    """Note what the study is about.
+
+    Raises:
+        RunError: the folder holds another study, or something else.
+    """
+    path = folder / RECORD
+    settings = json.loads(json.dumps(shared, default=str))
+    known: dict[str, Any] = {"format": FORMAT, "settings": settings, "recipes": {}}
+    if path.is_file():
+        known = _read(path)
+        if known["settings"] != settings:
+            raise RunError(
+                f"{folder} holds another study: {_first_difference(known['settings'], settings)} "
+                "Choose another --out."
+            )
+    for recipe in made:
+        mine = json.loads(json.dumps(recipe.settings, default=str))
+        if known["recipes"].setdefault(plain_name(recipe.name), mine) != mine:
+            raise RunError(f"{folder} holds other runs called {recipe.name!r}. Choose another --out.")
+    files.write_json(path, known)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known["format"] != FORMAT or not isinstance(known["recipes"], dict):
+            raise ValueError(f"format {known['format']}, expected {FORMAT}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"cannot read {path}: {error}. Choose another --out.") from error
+    return dict(known)
+
+
+def _first_difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return f"it was begun with {names[0].replace('_', '-')} {then.get(names[0])}, not {now.get(names[0])}."
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep a second process away from the same study; a process that is killed lets go of it.
+
+    Raises:
+        RunError: another process works on it, or the folder holds something else than a study.
+    """
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / RECORD).is_file():
+        raise RunError(f"{folder} holds something else than a study. Choose another --out.")
+    files.make_folder(folder)
+    with open(folder / ".lock", "w", encoding="ascii") as lock:
+        if not _locked(lock):
+            raise RunError(
+                f"another process works on the study in {folder}. Wait for it, or choose another --out."
+            )
+        yield
+
+
+def _locked(lock: Any) -> bool:
+    """Whether the lock could be had; systems without such locks let everyone in."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def plain_name(name: str) -> str:
+    """Return `name` as that of a folder; different names give different folders."""
+    return re.sub(r"[^\w.=+-]+", "-", name).strip("-.")[:120] or BASE

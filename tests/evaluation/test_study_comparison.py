@@ -1,0 +1,198 @@
+"""Comparisons of entries from saved predictions: which images, which verdicts, which page."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from striate.errors import DataError
+from striate.evaluation.study import (
+    Answers,
+    Entry,
+    compare_entries,
+    disagreements,
+    gather,
+    page,
+    tables,
+    wording,
+)
+from striate.schemas import Predictions
+
+CLASSES = ("cat", "dog", "ox")
+N = 400
+
+
+def predictions(skill: float, seed: int, names: tuple[str, ...] = CLASSES) -> Predictions:
+    """Predictions of a network that names this share of the images, more or less, correctly."""
+    labels = np.arange(N) % len(names)
+    hard = np.random.default_rng(99).random(N)  # the same for every network
+    generator = np.random.default_rng(seed)
+    right = hard + 0.3 * generator.random(N) < skill + 0.15
+    given = np.where(right, labels, (labels + generator.integers(1, len(names), N)) % len(names))
+    logits = generator.normal(0, 0.5, (N, len(names))).astype(np.float32)
+    logits[np.arange(N), given] += 4
+    return Predictions(tuple(f"test/{number}.png" for number in range(N)), labels, logits, names)
+
+
+def compared(skills: dict[str, float], seeds: int, **options):
+    runs = [
+        (f"{name}-{seed}", predictions(skill, 100 + 10 * place + seed))
+        for place, (name, skill) in enumerate(skills.items())
+        for seed in range(seeds)
+    ]
+    answers = gather(runs, "test images")
+    entries = [
+        Entry(name, tuple(f"{name}-{seed}" for seed in range(seeds)), tuple(range(seeds))) for name in skills
+    ]
+    return compare_entries(entries, {"test": answers}, **options), entries, answers
+
+
+def test_answers_follow_the_images_and_the_class_names_of_the_first_run():
+    first, other = predictions(0.8, 0), predictions(0.6, 1)
+    order = np.random.default_rng(2).permutation(N)
+    turned = [2, 0, 1]  # another order of the classes
+    shuffled = Predictions(
+        tuple(other.images[place] for place in order),
+        np.array([turned.index(label) for label in other.labels[order]]),
+        other.logits[order][:, turned],
+        tuple(CLASSES[place] for place in turned),
+    )
+    straight = gather([("a", first), ("b", other)], "test images")
+    found = gather([("a", first), ("b", shuffled)], "test images")
+    np.testing.assert_array_equal(found.predicted, straight.predicted)
+    np.testing.assert_allclose(found.confidence, straight.confidence, rtol=1e-6)
+    np.testing.assert_array_equal(found.correct[1], other.predicted == other.labels)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"images": tuple(f"test/{number}.png" for number in range(1, N + 1))}, "399 are the same"),
+        ({"labels": (np.arange(N) + 1) % 3}, "for another class"),
+        ({"class_names": ("cat", "dog", "cow")}, "'cow', 'ox'"),
+    ],
+)
+def test_other_images_labels_or_classes_are_refused_with_the_way_out(change, text):
+    first = predictions(0.8, 0)
+    with pytest.raises(DataError, match=re.escape(text)) as caught:
+        gather([("runs/a", first), ("runs/b", replace(first, **change))], "test images")
+    assert "--set" in str(caught.value) or "--classes" in str(caught.value)
+
+
+def test_a_better_recipe_is_called_better_and_an_equal_one_not_distinguishable():
+    result, *_ = compared({"base": 0.6, "good": 0.8, "same": 0.6}, 3, with_first=True)
+    verdicts = [row["accuracy"]["verdict"] for row in result["comparisons"]]
+    assert verdicts == ["better", "not distinguishable"]
+    assert wording.headline(result).startswith("'good' (+")
+    assert "'same' is not distinguishable from it" in wording.headline(result)
+    assert any("does not mean equal" in text for text in wording.remarks(result))
+
+
+def test_scores_are_means_and_deviations_over_the_runs():
+    result, _, answers = compared({"a": 0.6, "b": 0.8}, 3)
+    for number, entry in enumerate(result["entries"]):
+        runs = [np.mean(row == answers.labels) for row in answers.predicted[3 * number : 3 * number + 3]]
+        score = entry["scores"]["test"]["accuracy"]
+        assert score["value"] == pytest.approx(np.mean(runs))
+        assert score["deviation"] == pytest.approx(np.std(runs, ddof=1))
+        assert score["low"] < score["value"] < score["high"]
+        assert np.sum(entry["scores"]["test"]["confusion"]) == 3 * N
+
+
+def test_single_runs_are_compared_by_mcnemar_and_said_to_be_single():
+    result, *_ = compared({"a": 0.6, "b": 0.8}, 1)
+    (row,) = result["comparisons"]
+    assert row["accuracy"]["test"] == "McNemar, exact"
+    assert row["accuracy"]["p_value"] == row["mcnemar"][0]["p_value"]
+    assert any("trained once" in text for text in wording.remarks(result))
+    assert wording.headline(result).startswith("'b' is better than 'a'")
+
+
+def test_networks_that_answer_alike_are_called_identical():
+    same = predictions(0.7, 0)
+    answers = gather([("a", same), ("b", same)], "test images")
+    result = compare_entries([Entry("a", ("a",)), Entry("b", ("b",))], {"test": answers})
+    assert result["comparisons"][0]["accuracy"]["verdict"] == "identical"
+    assert result["comparisons"][0]["accuracy"]["p_value"] == 1
+    assert any("had no effect" in text for text in wording.remarks(result))
+
+
+def test_p_values_of_several_comparisons_are_adjusted_by_holm():
+    result, *_ = compared({"a": 0.6, "b": 0.66, "c": 0.7, "d": 0.72}, 3)
+    raw = [row["accuracy"]["p_value"] for row in result["comparisons"]]
+    adjusted = [row["accuracy"]["p_adjusted"] for row in result["comparisons"]]
+    assert len(raw) == 6
+    expected, highest = {}, 0.0
+    for step, place in enumerate(np.argsort(raw)):
+        highest = max(highest, min(1.0, raw[place] * (6 - step)))
+        expected[place] = highest
+    assert adjusted == pytest.approx([expected[place] for place in range(6)])
+
+
+def test_the_total_weighs_the_sets_and_ranks_the_entries():
+    good_then_bad = [("a", predictions(0.9, 0)), ("b", predictions(0.8, 1))]
+    bad_then_good = [("a", predictions(0.3, 2)), ("b", predictions(0.8, 3))]
+    sets = {"orig": gather(good_then_bad, "x"), "new": gather(bad_then_good, "x")}
+    entries = [Entry("a", ("a",)), Entry("b", ("b",))]
+    result = compare_entries(entries, sets, weights={"orig": 0.6, "new": 0.4})
+    for number, entry in enumerate(result["entries"]):
+        parts = [sets[name].correct[number].mean() for name in ("orig", "new")]
+        assert entry["scores"]["total"]["accuracy"]["value"] == pytest.approx(0.6 * parts[0] + 0.4 * parts[1])
+    assert [entry["rank"] for entry in result["entries"]] == [2, 1]
+    assert {row["set"] for row in result["comparisons"]} == {"orig", "new", "total"}
+    board = tables.leaderboard(result)
+    assert board["name"].tolist() == ["b", "a"]
+    assert board["total"].iloc[0] == pytest.approx(
+        result["entries"][1]["scores"]["total"]["accuracy"]["value"]
+    )
+
+
+def test_disagreements_are_images_that_one_alone_names_correctly():
+    result, _, answers = compared({"a": 0.6, "b": 0.64}, 3)
+    chosen = disagreements.choose(result, answers, None)
+    (pair,) = chosen["pairs"]
+    right = answers.correct[3:].mean(axis=0) > 0.5, answers.correct[:3].mean(axis=0) > 0.5
+    number = {image: place for place, image in enumerate(answers.images)}
+    for kind, (ours, theirs) in (("only_first", right), ("only_second", right[::-1])):
+        listed = [number[chosen["images"][place][0]] for place in pair[kind]]
+        assert listed
+        assert all(ours[place] and not theirs[place] for place in listed)
+        assert len(listed) == min(disagreements.SHOWN, result["comparisons"][0]["counts"][kind])
+
+
+def test_thumbnails_stop_where_the_room_ends():
+    result, _, answers = compared({"a": 0.6, "b": 0.8}, 1)
+    picture = b"\x89PNG" + bytes(90)
+    chosen = disagreements.choose(result, answers, lambda paths: [picture] * len(paths), budget_bytes=1000)
+    assert 0 < sum(len(uri) + 3 for uri in chosen["thumbnails"]) <= 1000
+    assert [row[3] for row in chosen["images"]][: len(chosen["thumbnails"])] == [
+        *range(len(chosen["thumbnails"]))
+    ]
+
+
+@pytest.mark.parametrize("with_first", [True, False])
+def test_the_page_is_closed_in_itself_and_escapes_every_name(naughty_names, with_first):
+    runs = [(str(number), predictions(0.5 + 0.1 * number, number, naughty_names)) for number in range(3)]
+    answers = gather(runs, "test images")
+    entries = [Entry(name, (str(number),)) for number, name in enumerate(naughty_names[:3])]
+    result = compare_entries(entries, {"test": answers}, with_first=with_first)
+    html = page.render(result, entries, disagreements.choose(result, answers, None), {})
+    assert "<script>alert(1)" not in html
+    assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)""", html)
+    assert html.count("not distinguishable") + html.count("better") > 0
+    json.dumps(result, allow_nan=False)
+
+
+def test_many_classes_have_no_maps_and_few_images_no_error():
+    names = tuple(f"class {number}" for number in range(40))
+    runs = [(str(number), predictions(0.5 + 0.2 * number, number, names)) for number in range(2)]
+    answers = gather(runs, "test images")
+    entries = [Entry("a", ("0",)), Entry("b", ("1",))]
+    result = compare_entries(entries, {"test": answers})
+    assert 'class="map"' not in page.render(result, entries, disagreements.choose(result, answers, None), {})
+    one = Answers(("x",), np.array([0]), names, np.array([[0], [1]]), np.ones((2, 1), np.float32))
+    json.dumps(compare_entries(entries, {"test": one}), allow_nan=False)

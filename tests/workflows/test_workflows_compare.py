@@ -1,0 +1,168 @@
+"""Comparisons of run folders, and how often a test set was looked at."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import striate
+from striate.config import TrainConfig
+from striate.errors import DataError, RunError, UserError
+from striate.evaluation import predictions_table
+from striate.runs import Run
+from striate.schemas import Predictions
+from striate.workflows import looks
+
+CLASSES = ("across", "down")
+N = 40
+
+
+def write_run(folder, data, *, skill=0.8, first=0, draw=0, **settings) -> Run:
+    """Write what a training leaves of its test images, `first` being the number of the first of them."""
+    run = Run(folder)
+    run.folder.mkdir(parents=True)
+    labels = np.arange(N) % 2
+    generator = np.random.default_rng([draw, settings.get("seed", 0)])
+    given = np.where(generator.random(N) < skill, labels, 1 - labels)
+    logits = np.eye(2, dtype=np.float32)[given] * 3
+    images = tuple(f"down/{number:03d}.png" for number in range(first, first + N))
+    predictions = Predictions(images, labels, logits, CLASSES)
+    run.write_config(TrainConfig(data=str(data), **settings))
+    run.write_facts(
+        {"data": {"class_names": list(CLASSES)}, "network": {"name": "net"}, "training": {"seconds": 1.0}}
+    )
+    history = {
+        "epoch": 1,
+        "lr": 0.1,
+        "train_loss": 1,
+        "train_accuracy": 0.5,
+        "val_loss": 1,
+        "val_accuracy": 0.5,
+    }
+    run.write_history([history | {"best": 1}], [{"epoch": 1, "seconds": 1, "images_per_second": 1}])
+    run.write_predictions("test", predictions, predictions_table(predictions))
+    return run
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def four(tmp_path, data):
+    """Two seeds of two recipes."""
+    return [
+        write_run(tmp_path / f"{name}-{seed}", data, skill=skill, draw=draw, model=name, seed=seed)
+        for draw, (name, skill) in enumerate({"simple-cnn": 0.9, "mlp": 0.6}.items())
+        for seed in (0, 1)
+    ]
+
+
+def test_runs_that_differ_by_their_seed_alone_are_one_entry(four, tmp_path):
+    found = striate.compare(*(run.folder for run in four), out=tmp_path / "found")
+    assert [entry["name"] for entry in found.result["entries"]] == ["simple-cnn", "mlp"]
+    assert [entry["seeds"] for entry in found.result["entries"]] == [[0, 1], [0, 1]]
+    assert found.result["entries"][1]["settings"] == {"model": "mlp"}
+    for entry in found.result["entries"]:
+        tests = [Run(run).predictions("test") for run in entry["runs"]]
+        values = [np.mean(each.predicted == each.labels) for each in tests]
+        assert entry["scores"]["test"]["accuracy"]["runs"] == pytest.approx(values)
+    assert json.loads((found.folder / "comparison.json").read_text()) == found.result
+    assert "simple-cnn" in found.page.read_text()
+    written = sorted(path.name for path in found.folder.iterdir())
+    assert written == ["comparison.html", "comparison.json", "differences.csv", "leaderboard.csv"]
+    assert pd.read_csv(found.folder / "leaderboard.csv")["name"].tolist() == ["simple-cnn", "mlp"]
+
+
+def test_options_of_the_network_make_another_recipe(tmp_path, data):
+    runs = [
+        write_run(tmp_path / f"a{number}", data, model="stride-cnn", model_options={"dropout": number / 2})
+        for number in range(2)
+    ]
+    found = striate.compare(*(run.folder for run in runs), out=tmp_path / "found")
+    assert [entry["settings"] for entry in found.result["entries"]] == [
+        {"dropout": "0.0"},
+        {"dropout": "0.5"},
+    ]
+
+
+def test_runs_on_other_test_images_are_refused_with_the_way_out(four, data, tmp_path):
+    other = write_run(tmp_path / "other", data, first=3)
+    with pytest.raises(DataError, match=r"40 and 40, of which 37 are the same") as caught:
+        striate.compare(four[0].folder, other.folder, out=tmp_path / "found")
+    assert "--set NAME=DATA" in str(caught.value)
+    assert not (tmp_path / "found").exists()
+
+
+def test_images_of_the_same_name_from_elsewhere_are_other_images(four, tmp_path):
+    (tmp_path / "changed").mkdir()
+    other = write_run(tmp_path / "other", tmp_path / "changed")
+    with pytest.raises(DataError, match=r"those of .*data and of .*changed"):
+        striate.compare(four[0].folder, other.folder, out=tmp_path / "found")
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "error", "text"),
+    [
+        (["mlp-0"], {}, UserError, "two runs or more"),
+        (["mlp-0", "mlp-0"], {}, UserError, "named twice"),
+        (["mlp-0", "missing"], {}, RunError, "no run at"),
+        (["mlp-0", "mlp-1"], {}, UserError, "are one recipe"),
+        (["mlp-0", "simple-cnn-0"], {"split": "tset"}, UserError, "did you mean 'test'"),
+        (["mlp-0", "simple-cnn-0"], {"out": "mlp-0"}, RunError, "holds a run already"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(four, tmp_path, monkeypatch, names, options, error, text):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=text):
+        striate.compare(*names, **options)
+
+
+def test_sets_are_measured_first_and_weighed(write_stripes, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "striate.workflows.results.write_figures", lambda *_: None
+    )  # seconds, not tested here
+    data = write_stripes(tmp_path / "stripes", {"across": 24, "down": 24})
+    models = {"mlp": {"epochs": 1}, "simple-cnn": {"epochs": 2}}
+    runs = [
+        striate.train(data, model=name, engine="numpy", batch_size=8, out=tmp_path / name, **more)
+        for name, more in models.items()
+    ]
+    new = write_stripes(tmp_path / "new", {"across": 6, "down": 6}, seed=5)
+    more = write_stripes(tmp_path / "more", {"across": 4, "down": 5}, seed=6)
+    sets = {"new": (new, 3), "more": (more, 1)}
+    found = striate.compare(*(run.folder for run in runs), sets=sets, out=tmp_path / "found")
+    for entry in found.result["entries"]:
+        scores = {name: each["accuracy"]["value"] for name, each in entry["scores"].items()}
+        assert scores["total"] == pytest.approx(0.75 * scores["new"] + 0.25 * scores["more"])
+    assert "weighted total" in found.page.read_text()
+
+
+def test_a_model_counts_as_one_look_however_often_it_is_scored(tmp_path, data):
+    first = write_run(tmp_path / "first", data, draw=1)
+    again = write_run(tmp_path / "again", data, draw=1)
+    other = write_run(tmp_path / "other", data, draw=2)
+    for run, expected in ((first, 1), (first, 1), (again, 1), (other, 2)):
+        looks.record(run)
+        assert looks.count(first, "test") == expected
+    shutil.rmtree(other.folder)
+    assert looks.count(first, "test") == 2  # what was seen stays seen
+
+
+def test_a_line_cut_short_and_a_folder_that_cannot_be_written_stop_nobody(tmp_path, data, monkeypatch):
+    run = write_run(tmp_path / "run", data)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STRIATE_STATE", str(tmp_path / "file"))
+    looks.record(run)
+    assert looks.count(run, "test") == 0
+    monkeypatch.setenv("STRIATE_STATE", str(tmp_path / "state"))
+    looks.record(run)
+    (path,) = (tmp_path / "state" / "looks").iterdir()
+    path.write_text(path.read_text() + '{"answers": "ab')
+    assert looks.count(run, "test") == 1
