@@ -6,6 +6,7 @@ from math import prod
 
 import numpy as np
 
+from striate.engine import parallel
 from striate.engine.backend import (
     Array,
     Pair,
@@ -167,24 +168,25 @@ def _pool_numpy(maps: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndar
         if not simple or not _pool_inside(maps[part], windows, y[part], choice[part]):
             y[part], choice[part] = _pool(maps[part], windows)
 
-    run(work, pieces(len(maps), maps[:1].nbytes))
+    run(work, pieces(len(maps), maps[:1].nbytes, 2 * parallel.PIECE_BYTES))
     return y, choice
 
 
 def _pool_inside(maps: np.ndarray, windows: Windows, y: np.ndarray, choice: np.ndarray) -> bool:
     """Fill `y` and `choice` (uint8) for windows without padding; return False if there is a NaN.
 
-    Each of a window's elements is first copied from its places, so that all arithmetic runs along memory.
-    They come in reading order, so the choice is the largest number of an element that beat all before it: a
-    maximum of bytes, which is much faster than choosing by a mask.
+    Each of a window's elements is first copied from its places, a pixel at a time, so that all arithmetic
+    runs along memory. They come in reading order, so the choice is the largest number of an element that beat
+    all before it: a maximum of bytes, which is much faster than choosing by a mask.
     """
     values, better, number_where_better = np.empty_like(y), np.empty(y.shape, bool), np.empty_like(choice)
+    pixels = _pixels(maps)
     for number, place in windows.offsets():
         if number == 0:
-            y[...] = maps[place]
+            _pixels(y)[...] = pixels[place[:3]]
             choice[...] = 0
             continue
-        values[...] = maps[place]
+        _pixels(values)[...] = pixels[place[:3]]
         np.greater(values, y, out=better)
         np.multiply(better.view(np.uint8), number, out=number_where_better)
         np.maximum(choice, number_where_better, out=choice)
@@ -204,7 +206,7 @@ def _scatter_numpy(grads: np.ndarray, choice: np.ndarray, windows: Windows) -> n
 
     run(
         lambda part: fill(grads[part], choice[part], windows, grad_x[part]),
-        pieces(len(grads), grad_x[:1].nbytes),
+        pieces(len(grads), grad_x[:1].nbytes, 2 * parallel.PIECE_BYTES),
     )
     return grad_x
 
@@ -213,5 +215,14 @@ def _place(grads: np.ndarray, choice: np.ndarray, windows: Windows, grad_x: np.n
     """Fill grad_x (P, H, W, D) where each element belongs to one window at most."""
     if windows.kernel != windows.stride or windows.reach != windows.size:
         grad_x[...] = 0  # some elements belong to none
+    passed, pixels = np.empty_like(grads), _pixels(grad_x)
     for number, place in windows.offsets():
-        grad_x[place] = grads * (choice == number)
+        np.multiply(grads, choice == number, out=passed)
+        pixels[place[:3]] = _pixels(passed)
+
+
+def _pixels(maps: np.ndarray) -> np.ndarray:
+    """View maps (P, H, W, D) as (P, H, W): a pixel is one item, which NumPy copies at once."""
+    if maps.shape[3] == 1:
+        return maps[..., 0]
+    return maps.view(np.dtype((np.void, maps.shape[3] * maps.itemsize)))[..., 0]
