@@ -14,6 +14,7 @@ from engine_testing import EXACT, assert_close
 from striate.engine import functional as F
 from striate.engine import parallel
 from striate.engine.algorithms import ALGORITHMS, choose, describe
+from striate.engine.algorithms.banding import Band
 from striate.engine.algorithms.choice import automatic
 from striate.engine.algorithms.geometry import Geometry, Sides
 
@@ -55,6 +56,10 @@ SHAPES = {
     "one pixel": Shape((2, 3, 1, 1), 4, (1, 1)),
     "1x1": Shape((3, 5, 4, 7), 6, (1, 1)),
     "1x1, stride 2": Shape((3, 5, 5, 8), 6, (1, 1), (2, 2)),
+    "outputs in pairs": Shape((3, 4, 7, 12), 5, (3, 3), padding=(1, 1)),
+    "outputs in pairs, more channels out": Shape((2, 2, 9, 10), 9, (3, 2), padding=(1, 1)),
+    "outputs in pairs, stride 2": Shape((2, 3, 9, 12), 4, (3, 3), (2, 2), (1, 1)),
+    "outputs by three, dilated down": Shape((2, 3, 9, 9), 4, (3, 3), padding=(2, 1), dilation=(2, 1)),
     "as large as the image": Shape((2, 2, 5, 4), 3, (5, 4)),
     "only padding and one pixel": Shape((2, 2, 1, 1), 3, (3, 3), padding=(1, 1)),
     "even": Shape((2, 2, 8, 7), 3, (4, 4), padding=(2, 1)),
@@ -190,6 +195,19 @@ def test_auto_chooses_by_shape_alone(shape: Shape, tiny_pieces):
     for threads, others in ((1, draw(shape, seed=1)), (2, draw(shape, "float32"))):
         parallel.set_threads(threads)
         assert choose("auto", geometry, *others) is chosen
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gathering_a_bands_gradient_is_the_transpose_of_spreading_kernels(outputs: int, stride: int):
+    shape = Shape((1, 3, 9, 13), 4, (3, 2), (1, stride))
+    band, generator = Band.of(shape.geometry, outputs), np.random.default_rng(0)
+    weight = generator.normal(size=shape.weight_shape)
+    spread = band.spread(weight)
+    grad = generator.normal(size=spread.shape)
+    gathered = band.gather(grad, shape.weight_shape)
+    assert gathered.shape == shape.weight_shape
+    np.testing.assert_allclose((spread * grad).sum(), (weight * gathered).sum(), rtol=EXACT)
 
 
 def test_auto_never_measures_time(monkeypatch):

@@ -2,6 +2,7 @@ import array_api_strict
 import numpy as np
 import pytest
 import torch
+from engine_testing import EXACT
 from torch import nn
 
 from striate.engine import layers
@@ -160,7 +161,7 @@ def test_first_layer_can_do_without_input_gradient(case):
     ours.forward(x)
     assert ours.backward(grad) is None
     for name, parameter in ours.parameters().items():
-        assert np.array_equal(parameter.grad, expected[name])
+        np.testing.assert_allclose(parameter.grad, expected[name], rtol=0, atol=EXACT)
 
 
 def test_initial_weights_are_uniform_within_torchs_bounds():

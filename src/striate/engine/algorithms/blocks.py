@@ -28,6 +28,9 @@ LANES = 8
 LANE_MULTIPLY_ADDS = 1 << 22
 """Of a part, at least, if there are more than two: a fraction of a millisecond."""
 
+LANE_PIXELS = 1 << 9
+"""Output pixels of a part, likewise: with fewer, adding up a weight gradient costs more than computing it."""
+
 
 COLLIDING = 8
 """Channels from which on their distances in memory matter: a cache holds so many lines of one distance."""
@@ -53,9 +56,10 @@ class Scratch:
 
 
 def lanes(geometry: Geometry) -> list[slice]:
-    """Cut a batch into slices of almost equal length, fewer of them where there is little to compute."""
-    worth = max(2, geometry.multiply_adds // LANE_MULTIPLY_ADDS)
-    return share(geometry.batch, min(LANES, worth))
+    """Cut a batch into slices of almost equal length, fewer where there is little to compute."""
+    pixels = geometry.batch * geometry.out_size[0] * geometry.out_size[1]
+    worth = min(geometry.multiply_adds // LANE_MULTIPLY_ADDS, pixels // LANE_PIXELS)
+    return share(geometry.batch, min(LANES, max(2, worth)))
 
 
 def share(length: int, count: int = LANES) -> list[slice]:

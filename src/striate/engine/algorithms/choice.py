@@ -6,7 +6,6 @@ import difflib
 from typing import Protocol
 
 from striate.engine.algorithms import (
-    blocks,
     depthwise,
     fft,
     im2col,
@@ -62,9 +61,6 @@ ALGORITHMS: dict[str, Algorithm] = {
 MANY_CHANNELS = 12
 """Input channels from which on Winograd's algorithm may pay."""
 
-ENOUGH_TILES = 64
-"""Of one lane, for Winograd's algorithm to pay where it halves the multiplications."""
-
 
 def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
     """Return the algorithm called `name`; `"auto"` decides by shape and array library, never by a timed race.
@@ -104,8 +100,7 @@ def automatic(geometry: Geometry) -> str:
 
 
 def _winograd_pays(geometry: Geometry) -> bool:
-    """Tell whether there are so many tiles that what they save outweighs transforming all kernels."""
+    """Tell whether there are so many tiles that what they save outweighs the transforms."""
     if winograd.LARGE.refusal(geometry) is not None:
         return False
-    tiles, saving = winograd.LARGE.tiles(geometry), winograd.LARGE.saving(geometry)
-    return tiles * (saving - 1) >= ENOUGH_TILES * len(blocks.share(geometry.batch))
+    return winograd.LARGE.work(geometry) < im2row.work(geometry)

@@ -33,6 +33,9 @@ from striate.engine.algorithms.im2col import TOLERANCE as TOLERANCE
 ROWS_BYTES = 1 << 19
 """Size of the rows made at a time: with what is multiplied by them, they fit a core's own cache."""
 
+COPYING = 10
+"""Multiply-adds of a product in whose time one number is copied, about."""
+
 FANNING_OUT = 4
 """Output channels for each input channel, up to which rows of dY are not too long for both gradients."""
 
@@ -44,6 +47,13 @@ def refusal(geometry: Geometry) -> str | None:
     if geometry.groups != 1:
         return "groups must be 1"
     return None
+
+
+def work(geometry: Geometry) -> float:
+    """Return the multiply-adds of forward and backward, with the copies counted as such."""
+    pixels = geometry.batch * geometry.out_size[0] * geometry.out_size[1]
+    K = geometry.in_channels * geometry.kernel[0] * geometry.kernel[1]
+    return 3 * pixels * K * (geometry.out_channels + COPYING)
 
 
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:

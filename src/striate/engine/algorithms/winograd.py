@@ -43,6 +43,12 @@ from striate.engine.algorithms.geometry import Geometry
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 """Where the polynomials are evaluated, beside infinity; the fewer and the smaller, the more accurate."""
 
+TRANSFORMING = 30
+"""Multiply-adds of a product in whose time one number of a tile is transformed, about."""
+
+TRANSFORMING_KERNELS = 2
+"""Times as long for a number of a kernel, which comes from farther away."""
+
 _ONE = POINTS.index(1.0)
 """What is added to M at the point (1, 1) is added to all outputs of the tile: 1 is 1 to any power."""
 
@@ -96,17 +102,18 @@ class Winograd:
             return f"the padding must be less than the kernel's size {geometry.kernel[0]}"
         return None
 
-    def tiles(self, geometry: Geometry) -> int:
-        """Return how many tiles the output has."""
-        step = self._outputs(Folded.of(geometry))
-        return geometry.batch * -(-geometry.out_size[0] // step) * -(-geometry.out_size[1] // step)
-
-    def saving(self, geometry: Geometry) -> float:
-        """Return how many times fewer multiplications there are than in the definition, edges apart."""
+    def work(self, geometry: Geometry) -> float:
+        """Return the multiply-adds of forward and backward, with what the transforms take counted as such."""
         folded = Folded.of(geometry)
         step = self._outputs(folded)
-        places = (step + folded.kernel - 1) ** 2 * folded.fold**2
-        return geometry.kernel[0] ** 2 * step**2 / places
+        down, across = (
+            (2 * -(-made // step) + -(-seen // step)) / 3  # two passes over the output, one over the input
+            for made, seen in zip(geometry.out_size, folded.size, strict=True)
+        )
+        tiles, places = geometry.batch * down * across, (step + folded.kernel - 1) ** 2
+        seen, made = folded.fold**2 * geometry.in_channels, geometry.out_channels
+        transformed = tiles * (seen + made) + TRANSFORMING_KERNELS * seen * made
+        return 3 * places * (tiles * seen * made + TRANSFORMING * transformed)
 
     def forward(
         self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry
