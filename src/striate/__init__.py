@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
     from striate.workflows.gradients import check_gradients
+    from striate.workflows.lesson import lesson
     from striate.workflows.predict import predict
     from striate.workflows.summary import summary
     from striate.workflows.train import train
@@ -38,6 +39,7 @@ __all__ = [
     "compare",
     "describe_data",
     "evaluate",
+    "lesson",
     "load",
     "predict",
     "summary",
@@ -56,6 +58,7 @@ _HOMES = {
     "describe_data": "striate.workflows.data",
     "evaluate": "striate.workflows.evaluate",
     "load": "striate.inference",
+    "lesson": "striate.workflows.lesson",
     "predict": "striate.workflows.predict",
     "summary": "striate.workflows.summary",
     "train": "striate.workflows.train",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from striate.cli import bench, studies
+from striate.cli import bench, lesson, studies
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
 from striate.config import DataConfig, TrainConfig, VerifyConfig
@@ -283,6 +283,9 @@ def _check_gradients(quiet: bool, log: Log) -> None:
 
 
 studies.register(app)
+
+
+lesson.register(app)
 
 
 @app.command("data audit")

@@ -151,6 +151,10 @@ class ConsoleListener(Listener):
         """Print what `data audit` found."""
         results.show_audit(audit)
 
+    def show_lesson(self, page: Path) -> None:
+        """Print where the page of `lesson` lies."""
+        results.show_page(page)
+
     def _close_training(self) -> None:
         """Leave one line of a training whose display goes away."""
         if self._last is None:

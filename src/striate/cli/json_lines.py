@@ -199,6 +199,10 @@ class JsonListener(Listener):
             **audit.findings.facts(),
         )
 
+    def show_lesson(self, page: Path) -> None:
+        """Tell where the page of `lesson` lies."""
+        self._write("result", page=str(page))
+
     def _tell_stage(self, name: str, done: int, total: int, **values: Any) -> None:
         now = time.monotonic()
         if self.quiet or (name == self._stage and done < total and now - self._told < STAGE_SECONDS):

@@ -157,3 +157,8 @@ def show_audit(audit: Audit) -> None:
     for sentence in sentences or ["Nothing was found: no copies, no shortcuts."]:
         console.print(cell(sentence), soft_wrap=True)
     console.print(f"page: {one_line(str(audit.page))}", soft_wrap=True, markup=False)
+
+
+def show_page(page: Path) -> None:
+    """Print where a page lies that a command wrote."""
+    result_console().print(f"page: {one_line(str(page))}", soft_wrap=True, markup=False)

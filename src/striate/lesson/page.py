@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from striate.lesson.kernels import kernels
+from striate import filters
+from striate.lesson.encoding import encode
 from striate.lesson.pictures import SIDE, built_in_pictures
 from striate.offline_page import policy, printable, script_json
 from striate.version import __version__
@@ -18,12 +18,16 @@ from striate.version import __version__
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+KERNELS = ("sobel-x", "sobel-y", "edge-detect", "diagonal-edge", "box-3", "sharpen", "emboss", "identity")
+"""Offered for the step-by-step convolution, the first one at the start; named as in `striate.filters`."""
 SCRIPTS = (
     "ops.js",
     "page.js",
     "drawing.js",
     "pictures.js",
     "convolution.js",
+    "trace.js",
+    "network.js",
     "start.js",
 )
 
@@ -39,7 +43,7 @@ def render_lesson(
     """
     texts = json.loads(_static("texts.json"))
     style, script = _static("lesson.css"), "\n".join(map(_static, SCRIPTS))
-    return (
+    page: str = (
         _environment(texts)
         .get_template("lesson.html.j2")
         .render(
@@ -51,11 +55,7 @@ def render_lesson(
             version=__version__,
         )
     )
-
-
-def encode(array: np.ndarray) -> str:
-    """Return the bytes of an array (C order, little-endian) as base64 text."""
-    return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
+    return page
 
 
 def _page_data(
@@ -71,7 +71,7 @@ def _page_data(
         "texts": texts,
         "pictures": shown,
         "pictureSide": SIDE,
-        "kernels": {name: kernel.tolist() for name, kernel in kernels().items()},
+        "kernels": {name: filters.named(name).weights.tolist() for name in KERNELS},
         "network": network,
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -11,7 +13,12 @@ _DRAWN = 448
 
 
 def built_in_pictures() -> dict[str, np.ndarray]:
-    """Return uint8 (SIDE, SIDE) by name. The cat is Chelsea, by Stefan van der Walt (CC0)."""
+    """Return uint8 (SIDE, SIDE) by name."""
+    return {name: grey_square(image) for name, image in built_in_images().items()}
+
+
+def built_in_images() -> dict[str, Image.Image]:
+    """Return square images by name. The cat is Chelsea, by Stefan van der Walt (CC0)."""
     return {"house": _house(), "seven": _seven(), "waves": _waves(), "cat": _cat()}
 
 
@@ -23,31 +30,31 @@ def grey_square(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX, box=box))
 
 
-def _house() -> np.ndarray:
+def _house() -> Image.Image:
     image = Image.new("L", (_DRAWN, _DRAWN), 0)
     draw = ImageDraw.Draw(image)
     draw.polygon([(224, 37), (411, 187), (37, 187)], fill=166)
     draw.rectangle((75, 187, 373, 410), fill=255)
     draw.rectangle((187, 262, 261, 410), fill=0)
-    return grey_square(image)
+    return image
 
 
-def _seven() -> np.ndarray:
+def _seven() -> Image.Image:
     image = Image.new("L", (_DRAWN, _DRAWN), 0)
     draw = ImageDraw.Draw(image)
     draw.line([(112, 93), (336, 93), (205, 373)], fill=255, width=52, joint="curve")
-    return grey_square(image)
+    return image
 
 
-def _waves() -> np.ndarray:
+def _waves() -> Image.Image:
     """Stripes that turn and grow finer: a quarter circle of rings."""
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     waves = np.cos(2 * np.pi * 2.6 * np.hypot(x, y) ** 1.3)
-    return np.round(255 * (0.5 + 0.5 * waves)).astype(np.uint8)
+    return Image.fromarray(np.round(255 * (0.5 + 0.5 * waves)).astype(np.uint8))
 
 
-def _cat() -> np.ndarray:
+def _cat() -> Image.Image:
     from skimage import data
 
-    photo = Image.fromarray(data.chelsea()).crop((90, 0, 390, 300))
-    return grey_square(photo)
+    chelsea: Any = data.chelsea
+    return Image.fromarray(chelsea()).crop((90, 0, 390, 300))

@@ -7,7 +7,7 @@ const START = 0.435; // on the house's wall: a first sum that is not zero
 
 const conv = {
   picture: "house", side: 12, pixels: null,
-  kernel: "sobel_x", weights: [], size: 3, stride: 1, padding: 1, dilation: 1, flip: false,
+  kernel: "sobel-x", weights: [], size: 3, stride: 1, padding: 1, dilation: 1, flip: false,
   position: 0, filled: 0, drawing: false, cursor: 0,
   output: null, range: null, timer: 0, inputGrid: null, outputGrid: null,
 };
@@ -449,10 +449,11 @@ function drawOutput(stop) {
   const { context, width, height } = prepare(convIds.output);
   const grid = (conv.outputGrid = layGrid(width, height, rows, columns));
   centreText(context);
+  const longest = grid.cell < 25 ? 0 : longestText(conv.output.data);
   conv.output.data.forEach((value, place) => {
     const [row, column] = [Math.floor(place / columns), place % columns];
     if (place <= conv.filled || place === conv.position) {
-      drawCell(context, grid, row, column, greyOf(value, conv.range), shown(value));
+      drawCell(context, grid, row, column, greyOf(value, conv.range), shown(value), longest);
     } else {
       context.strokeStyle = colour("line");
       context.lineWidth = 1;

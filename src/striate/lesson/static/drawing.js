@@ -62,7 +62,8 @@ function cellAt(canvas, grid, event) {
   return { row: clamp(row, 0, grid.rows - 1), column: clamp(column, 0, grid.columns - 1) };
 }
 
-function drawCell(context, grid, row, column, grey, text) {
+// One value; its text where there is room, as small as the `longest` text of the grid needs it.
+function drawCell(context, grid, row, column, grey, text, longest = 3) {
   const { cell } = grid;
   const x = grid.left + column * cell;
   const y = grid.top + row * cell;
@@ -71,10 +72,16 @@ function drawCell(context, grid, row, column, grey, text) {
   context.fillRect(x + gap, y + gap, cell - 2 * gap, cell - 2 * gap);
   if (text === undefined || cell < 25) return;
   context.fillStyle = grey > 127 ? "#000" : "#fff";
-  const size = Math.min(14, cell * 0.4, (cell * 1.62) / Math.max(text.length, 2));
+  const size = Math.min(14, cell * 0.4, (cell * 1.62) / longest);
   if (size < 9) return;
   context.font = `${size}px system-ui, sans-serif`;
   context.fillText(text, x + cell / 2, y + cell / 2 + 0.5);
+}
+
+function longestText(values) {
+  let longest = 3;
+  for (const value of values) longest = Math.max(longest, shown(value).length);
+  return longest;
 }
 
 function centreText(context) {

@@ -31,6 +31,7 @@ function shown(value) {
 }
 
 function percent(share) {
+  if (share > 0.9995 && share < 1) return "> 99.9 %";
   return share > 0 && share < 0.001 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`;
 }
 

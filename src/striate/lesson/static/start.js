@@ -1,4 +1,5 @@
 startConvolution();
+startNetwork();
 readAddress();
 startTheme();
 addEventListener("hashchange", readAddress);
