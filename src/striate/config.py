@@ -172,6 +172,7 @@ class TrainConfig(TransferConfig, DataConfig):
     )
     num_workers: int | None = Field(None, ge=0, description="processes that decode large images")
     tensorboard: bool = Field(False, description="write TensorBoard events")
+    audit: bool = Field(True, description="look for copies, leaks and shortcuts in the data")
     goal: float | None = Field(None, gt=0, le=1, description="accuracy drawn as a line in the curves")
 
     @field_validator("*")

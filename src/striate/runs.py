@@ -139,6 +139,7 @@ class Run:
             self.samples_file,
             self.quarantine_file,
             self.metrics_file,
+            self.audit_file,
             self.environment_file,
             self.report,
         ]
@@ -179,6 +180,11 @@ class Run:
     def metrics_file(self) -> Path:
         """Metrics by split."""
         return self.folder / "metrics.json"
+
+    @property
+    def audit_file(self) -> Path:
+        """What an audit found among the images of the training (JSON)."""
+        return self.folder / "audit.json"
 
     @property
     def environment_file(self) -> Path:
@@ -268,6 +274,24 @@ class Run:
         """The weighted score of several sets: `value`, `low`, `high`, `parts`; None where there are none."""
         total: dict[str, Any] | None = self._json(self.metrics_file).get("total")
         return total
+
+    def audit(self) -> dict[str, Any]:
+        """What an audit found among the images of the training; empty where there was none."""
+        return self._json(self.audit_file) if self.audit_file.is_file() else {}
+
+    def leaked(self) -> dict[str, set[str]]:
+        """The images that have a copy among the training images: split -> paths.
+
+        Raises:
+            RunError: what is recorded of them makes no sense.
+        """
+        found: dict[str, set[str]] = {}
+        try:
+            for leak in self.audit().get("leaks", ()):
+                found.setdefault(leak["split"], set()).add(leak["image"])
+        except (TypeError, KeyError):
+            _unreadable(self.audit_file, "'leaks' is not a list of images")
+        return found
 
     def history(self) -> pd.DataFrame:
         """A row an epoch, as numbers; empty where the run has none."""

@@ -20,6 +20,8 @@ DUPLICATE_COLUMNS = ("group", "image", "split", "label", "kind", "similarity", "
 SHORTCUT_COLUMNS = ("cue", "balanced_accuracy", "low", "high", "chance", "p", "strength", "images")
 DOUBT_COLUMNS = ("image", "split", "label", "suggested", "score")
 OUTLIER_COLUMNS = ("image", "split", "label", "distance")
+WEIGHTY_LEAK = 0.01
+"""Share of a split's images with a copy in train from which on every reader of a result must know."""
 _RANK = {"test": 0, "val": 1, "train": 2, "": 3}
 """Of several copies, that of the most protected split is kept: a test set should not change."""
 
@@ -70,25 +72,75 @@ class Findings:
                 leaked.update(split for split in splits if split in ("val", "test"))
         return {split: leaked[split] for split in ("val", "test") if split in self.images.splits}
 
+    def leaks(self) -> list[dict[str, str]]:
+        """Return the images of val and test that have a copy in train.
+
+        Each with `image`, `split`, `label`, `copy_of` (the copy in train that it resembles most, as far as
+        known), `copy_label` and `kind`.
+        """
+        found = []
+        for group in self.groups:
+            inside = [number for number in group.members if self.images.splits[number] == "train"]
+            for number in group.members if inside else ():
+                if self.images.splits[number] in ("val", "test"):
+                    found.append(self._leak(number, group, inside))
+        return found
+
+    def _leak(self, number: int, group: Group, inside: Sequence[int]) -> dict[str, str]:
+        """Describe one image of `group`, whose members `inside` are in train."""
+        images = self.images
+        pairs = [pair for pair in group.pairs if number in (pair.first, pair.second)]
+        linked = [
+            (pair.similarity, other, pair.kind)
+            for pair in pairs
+            for other in (pair.first, pair.second)
+            if other in inside
+        ]
+        _, nearest, kind = max(linked, default=(0.0, inside[0], "copy of a copy"))
+        return {
+            "image": images.paths[number],
+            "split": images.splits[number],
+            "label": images.labels[number],
+            "copy_of": images.paths[nearest],
+            "copy_label": images.labels[nearest],
+            "kind": kind,
+        }
+
+    def remarks(self) -> list[str]:
+        """Return what of `sentences` every reader of a result must know."""
+        strong = [shortcut.sentence for shortcut in self.shortcuts if shortcut.strength == "strong"]
+        return [*self._on_leaks(WEIGHTY_LEAK), *self._on_conflicts(), *strong[:1]]
+
     def sentences(self) -> list[str]:
         """Return what must be known, the weightiest first; empty where nothing was found."""
         return [*self._on_duplicates(), *self._on_shortcuts(), *self._on_features()]
 
     def _on_duplicates(self) -> list[str]:
-        said = [
-            f"{count:,} of {self.images.splits.count(split):,} {split} images "
-            f"({count / self.images.splits.count(split):.1%}) have a copy in train: "
-            "the accuracy measured on them is not honest."
-            for split, count in self.leaked().items()
-            if count
-        ]
-        conflicts = sum(group.conflicting for group in self.groups)
-        if conflicts:
-            said.append(f"{_count(conflicts, 'group')} of copies of one image have different labels.")
+        said = [*self._on_leaks(), *self._on_conflicts()]
         if self.groups:
             extra = sum(len(group.members) - 1 for group in self.groups)
             said.append(f"{_count(extra, 'image')} repeat another one.")
         return said
+
+    def _on_leaks(self, least: float = 0.0) -> list[str]:
+        """Say how many images leaked into train, for the splits with more than the share `least` of them."""
+        said = []
+        for split, count in self.leaked().items():
+            n = self.images.splits.count(split)
+            if count > least * n:
+                share = f"{count / n:.1%}" if count / n >= 0.001 else f"{count / n:.2%}"
+                said.append(
+                    f"{count:,} of {n:,} {split} images ({share}) have a copy in train: "
+                    "the accuracy measured on them is not honest."
+                )
+        return said
+
+    def _on_conflicts(self) -> list[str]:
+        conflicts = sum(group.conflicting for group in self.groups)
+        if not conflicts:
+            return []
+        verb = "has" if conflicts == 1 else "have"
+        return [f"{_count(conflicts, 'group')} of copies of one image {verb} different labels."]
 
     def _on_shortcuts(self) -> list[str]:
         found = [shortcut for shortcut in self.shortcuts if shortcut.strength != "none"]

@@ -48,6 +48,7 @@ class ReportContext:
         goal: accuracy to draw into the curves.
         total: the weighted total of an evaluation on several sets (`evaluation.sets`); None elsewhere.
         gallery: the images of `split` to show (`gallery.choose`); None: no images.
+        audit: `audit.json`: what an audit found among the images, or why there was none (`skipped`).
         messages: named messages about the data and the run.
         quarantined: number of images that could not be used.
         quarantine: some of them, as (path, reason).
@@ -70,6 +71,7 @@ class ReportContext:
     goal: float | None = None
     total: Mapping[str, Any] | None = None
     gallery: Mapping[str, Any] | None = None
+    audit: Mapping[str, Any] = field(default_factory=dict)
     messages: Sequence[str] = ()
     quarantined: int = 0
     quarantine: Sequence[tuple[str, str]] = ()
@@ -87,7 +89,7 @@ class ReportContext:
     def remarks(self) -> list[str]:
         """What a reader must know to judge the result, the weightiest first."""
         kind = "" if self.evaluated_on else self.split
-        remarks = wording.remarks(kind, self.metrics[self.split])
+        remarks = [*self.audit.get("remarks", ()), *wording.remarks(kind, self.metrics[self.split])]
         if message := self.training.get("message"):
             remarks.append(str(message))
         if self.quarantined:
@@ -141,6 +143,7 @@ def context_from_run(
         goal=settings.goal if settings else None,
         total=run.total(),
         gallery=_gallery(run, split, thumbnails),
+        audit=run.audit(),
         messages=(*data.get("messages", ()), *messages),
         quarantined=len(quarantine),
         quarantine=quarantine[:QUARANTINE_ROWS],
@@ -218,6 +221,7 @@ def _files(run: Run) -> dict[str, str]:
         run.quarantine_file: "images that could not be used, with the reason",
         run.facts_file: "what data, network and training turned out to be",
         run.environment_file: "versions and hardware",
+        run.audit_file: "copies, leaks and shortcuts among the images",
         run.model: "the model: weights, class names, preprocessing",
         run.figures: "the figures, as PNG and SVG",
         run.checkpoints: "what resuming needs",

@@ -80,14 +80,14 @@ def audit_data(
     groups = audit.find_duplicates(images, listener.stage)
     named = None if group_by is None else group_names(source, os.fspath(data), group_by)
     own = None if named is None else dict(zip((item.path for item in source.samples), named, strict=True))
-    together = _together(images, groups, own)
+    together = kept_together(images, groups, own)
     found = audit.find_shortcuts(images, together, seed=seed, progress=listener.stage)
     findings = audit.Findings(images, groups, found, **_by_features(features, images, together, seed))
     folder = Path(out) if out is not None else Path("runs") / f"{images.name}-audit"
     return _write(folder, findings)
 
 
-def _together(images: Images, groups: Sequence[Group], own: Mapping[str, str] | None) -> list[str]:
+def kept_together(images: Images, groups: Sequence[Group], own: Mapping[str, str] | None) -> list[str]:
     """Return a name for each image, shared with its copies and with what `own` (by path) puts with it."""
     names = [path if own is None else own[path] for path in images.paths]
     joined: dict[str, str] = {}

@@ -13,6 +13,8 @@ from striate.evaluation import (
     render_report,
 )
 from striate.evaluation.context import shown_split
+from striate.evaluation.leaks import without_images
+from striate.evaluation.metrics import LEVEL
 from striate.evaluation.sets import weigh
 from striate.files import make_folder, write_json, write_text
 from striate.workflows import looks
@@ -95,6 +97,9 @@ def _metrics(run: Run, threshold: Threshold | None) -> dict[str, Any]:
     if threshold is not None:
         for split in predictions.keys() - _seen(run):
             metrics[split]["threshold"] = threshold.measure(predictions[split].at_temperature(temperature))
+    for split, images in run.leaked().items():
+        if split in metrics:
+            metrics[split]["without_leaked"] = without_images(predictions[split], images, LEVEL)
     if weights := {name: entry["weight"] for name, entry in run.sets().items()}:
         metrics["total"] = _total(metrics, weights)
     return metrics

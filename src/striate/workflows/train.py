@@ -17,6 +17,7 @@ from striate.runs import Run
 from striate.workflows import environment, facts, results
 from striate.workflows.calibration import calibrate
 from striate.workflows.listener import Listener
+from striate.workflows.run_audit import audit_run
 
 if TYPE_CHECKING:
     from striate.architectures import Spec
@@ -301,6 +302,7 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
     results.predict_splits(run, classifier, splits, listener)
     run.write_facts(_facts(training) | {"training": _outcome(fitted)})
     calibrate(run)
+    audit_run(run, training.config, training.sets, listener)
     results.write_results(run, listener)
     bundle.amend(run.model, metrics=run.metrics())
     if fitted.stopped == "non-finite":
