@@ -44,7 +44,7 @@ def summary(
 
     given = {"model": os.fspath(model), "model_options": dict(model_options or {}), **settings}
     chosen = config.make(TransferConfig, given)
-    shape = None if input is None else _input_shape(input)
+    shape = None if input is None else parse_input_shape(input)
     found = find(
         chosen.model,
         chosen.model_options,
@@ -62,7 +62,8 @@ def _own_input(model: Model) -> tuple[int, int, int]:
     return DEFAULT_INPUT if own is None else (3, *own.size)
 
 
-def _input_shape(value: str | Sequence[int]) -> tuple[int, int, int]:
+def parse_input_shape(value: str | Sequence[int]) -> tuple[int, int, int]:
+    """Return (C, H, W) for numbers or text; a `UserError` says what was expected."""
     parts = value.replace("x", ",").split(",") if isinstance(value, str) else value
     try:
         channels, height, width = (int(part) for part in parts)
