@@ -22,7 +22,7 @@ torch is imported where a torch network is built, where a library is looked into
 weights are first read.
 """
 
-from striate.backbones.choosing import Choice, choose
+from striate.backbones.choosing import Choice, choose, head_of, options_of
 from striate.backbones.description import BackboneSpec, Head
 from striate.backbones.layout import Layout, layout_of
 from striate.backbones.models import Model, assemble, find, summarize
@@ -49,10 +49,12 @@ __all__ = [
     "assemble",
     "choose",
     "find",
+    "head_of",
     "layout_of",
     "load",
     "make_plan",
     "names",
+    "options_of",
     "split",
     "summarize",
     "tabulate",

@@ -47,7 +47,7 @@ def choose(config: TransferConfig, size: tuple[int, int] | None = None) -> Choic
         SpecError: no such network, or one that cannot get this head.
         UserError: strategy and weights exclude each other.
     """
-    model = find(config.model, config.model_options, head=_head(config), size=size)
+    model = find(config.model, config.model_options, head=head_of(config), size=size)
     strategy, weights = config.strategy, config.weights
     if weights == AUTO:
         wanted = strategy == AUTO or STRATEGIES[strategy].pretrained
@@ -68,7 +68,8 @@ def options_of(config: TransferConfig) -> Options:
     )
 
 
-def _head(config: TransferConfig) -> Head:
+def head_of(config: TransferConfig) -> Head:
+    """Return the new last layers that `config` asks for."""
     return Head(
         base=config.head,
         dropout=config.head_dropout,

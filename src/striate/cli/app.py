@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from striate.cli import bench, lesson, studies
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
-from striate.config import DataConfig, TrainConfig, VerifyConfig
+from striate.config import DataConfig, TrainConfig, TransferConfig, VerifyConfig
 from striate.version import __version__
 
 
@@ -185,22 +185,22 @@ def predict(
 
 
 @app.command()
+@with_settings(TransferConfig, without=("model", "weights"))
 def summary(
-    model: Annotated[str, typer.Argument(metavar="NAME|net.yaml", help="Name of a network, or its file.")],
+    model: Annotated[
+        str, typer.Argument(metavar="NAME|net.yaml", help="Name of a network, of a library's, or its file.")
+    ],
     input: Annotated[
-        str, typer.Option("--input", help="Channels, height and width.", metavar="C,H,W")
-    ] = "3,32,32",
-    num_classes: Annotated[int, typer.Option("--classes", help="Number of classes.", min=2)] = 10,
-    model_option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the network, key=value; repeatable.", metavar="KEY=VALUE"),
+        str | None,
+        typer.Option("--input", help="Channels, height and width.", metavar="C,H,W", show_default=False),
     ] = None,
+    num_classes: Annotated[int, typer.Option("--classes", help="Number of classes.", min=2)] = 10,
+    settings: dict[str, Any] | None = None,
 ) -> None:
-    """Show a network's layers, output shapes, parameters and multiply-adds."""
-    from striate.cli.settings import pairs
+    """Show a network's layers and counts, or with --strategy what of it learns."""
     from striate.workflows.summary import summary as make_summary
 
-    print(make_summary(model, input=input, num_classes=num_classes, model_options=pairs(model_option or [])))
+    print(make_summary(model, input=input, num_classes=num_classes, **settings or {}))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -12,15 +12,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
-from striate.config import DataConfig
+from striate.config import DataConfig, TransferConfig
 from striate.errors import UserError
 
 _REPEATABLE = "model_options"
+_PANELS: dict[str, type[BaseModel]] = {"Data": DataConfig, "Network and what learns": TransferConfig}
+"""Headings of the help, and the settings under each."""
 _NUMBERS = {int: "INTEGER", float: "NUMBER"}
 
 
-def with_settings(kind: type[BaseModel]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each setting of `kind` (but for `data`, its argument).
+def with_settings(
+    kind: type[BaseModel], without: Collection[str] = ("data",)
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each setting of `kind` but those `without`, such as its arguments.
 
     The command's parameter `settings` receives those that were given, as text: they are validated in one
     place, with the rest of the settings.
@@ -28,7 +32,7 @@ def with_settings(kind: type[BaseModel]) -> Callable[[Callable[..., None]], Call
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         own = inspect.signature(command, eval_str=True).parameters.values()
-        fields = {name: field for name, field in kind.model_fields.items() if name != "data"}
+        fields = {name: field for name, field in kind.model_fields.items() if name not in without}
 
         @functools.wraps(command)
         def wrapper(**values: Any) -> None:
@@ -46,7 +50,7 @@ def with_settings(kind: type[BaseModel]) -> Callable[[Callable[..., None]], Call
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     option = f"--{name.replace('_', '-')}"
-    panel = "Data" if name in DataConfig.model_fields else "Network and training"
+    panel = next((title for title, kind in _PANELS.items() if name in kind.model_fields), "Training")
     text = f"{field.description} {_shown_default(field)}".strip()
     kind: Any
     if name == _REPEATABLE:
