@@ -5,9 +5,9 @@ form a matrix, and with the kernels as rows of another
 
     Y (O, pixels) = W (O, K) @ columns (K, pixels)
 
-(computed transposed, Y^T = columns^T @ W^T, so that the channels of a pixel come out side by side). One large
-product runs at the machine's full speed, which pays for copying each input pixel up to kH * kW times.
-Backward:
+(computed transposed, Y^T = columns^T @ W^T, so that the channels of a pixel come out side by side; a last 1
+in each column meets the bias). One large product runs at the machine's full speed, which pays for copying
+each input pixel up to kH * kW times. Backward:
 
     dW = dY @ columns^T
     d columns = W^T @ dY     where each column's numbers are added where they came from (col2im)
@@ -41,7 +41,7 @@ def refusal(geometry: Geometry) -> str | None:
 
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
     """Convolve x (N, C, H, W) with weight (O, C / groups, kH, kW), add bias (O,): return (N, O, H', W')."""
-    kernels = _kernels(weight, geometry)
+    kernels = _kernels(weight, bias, geometry)
     output = blocks.channels_last(geometry.out_shape, x.dtype)
 
     def convolve(lane: slice) -> None:
@@ -50,10 +50,8 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
             padded = _pad(x[images], geometry, scratch)
             for strip in strips:
                 columns = image_to_columns(padded, strip, geometry, scratch)
-                y = blocks.rows_in(output, images, strip)
-                np.matmul(columns.swapaxes(1, 2), kernels.swapaxes(1, 2), out=_by_group(y, geometry))
-                if bias is not None:
-                    y += bias
+                y = _by_group(blocks.rows_in(output, images, strip), geometry)
+                np.matmul(columns.swapaxes(1, 2), kernels.swapaxes(1, 2), out=y)
 
     blocks.run(convolve, blocks.lanes(geometry))
     return output
@@ -63,11 +61,10 @@ def backward(
     grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, needs: tuple[str, ...]
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
-    kernels, lanes = _kernels(weight, geometry), blocks.lanes(geometry)
+    kernels, lanes = _kernels(weight, None, geometry), blocks.lanes(geometry)
     grad_x = blocks.like(x, geometry.in_shape) if "x" in needs else None
-    groups, per_group, K = kernels.shape
-    sums = np.zeros((len(lanes), groups, K, per_group), x.dtype)
-    bias_sums = np.zeros((len(lanes), geometry.out_channels), x.dtype)
+    groups, per_group, K1 = kernels.shape  # K + 1
+    sums = np.zeros((len(lanes), groups, K1, per_group), x.dtype)
 
     def propagate(lane: slice) -> None:
         scratch, part = Scratch(x.dtype), lanes.index(lane)
@@ -78,31 +75,31 @@ def backward(
             for strip in strips:
                 rows = blocks.rows_of(grad_output[images, :, strip], "dy", scratch)
                 dy = _by_group(rows, geometry)
-                if "weight" in needs:
+                if "weight" in needs or "bias" in needs:
                     columns = image_to_columns(padded, strip, geometry, scratch)
-                    sums[part] += np.matmul(columns, dy, out=scratch.take("dW", groups, K, per_group))
-                if "bias" in needs:
-                    bias_sums[part] += np.ones(len(rows), rows.dtype) @ rows
+                    sums[part] += np.matmul(columns, dy, out=scratch.take("dW", groups, K1, per_group))
                 if grad_x is not None:
-                    grad_columns = scratch.roomy("columns", groups, K, len(rows))
-                    np.matmul(kernels.swapaxes(1, 2), dy.swapaxes(1, 2), out=grad_columns)
+                    grad_columns = scratch.roomy("columns", groups, K1 - 1, len(rows))
+                    np.matmul(kernels[:, :, :-1].swapaxes(1, 2), dy.swapaxes(1, 2), out=grad_columns)
                     columns_to_image(grad_columns, strip, grad_padded, geometry)
             if grad_x is not None:
                 (top, _), (left, _), (H, W) = *geometry.padding, geometry.size
                 grad_x[images] = grad_padded[:, :, top : top + H, left : left + W].swapaxes(0, 1)
 
     blocks.run(propagate, lanes)
-    grad_weight = sums.sum(axis=0).swapaxes(1, 2).reshape(weight.shape) if "weight" in needs else None
-    return grad_x, grad_weight, bias_sums.sum(axis=0) if "bias" in needs else None
+    total = sums.sum(axis=0)
+    grad_weight = total[:, :-1].swapaxes(1, 2).reshape(weight.shape) if "weight" in needs else None
+    return grad_x, grad_weight, total[:, -1].reshape(-1) if "bias" in needs else None
 
 
 def image_to_columns(padded: np.ndarray, rows: slice, geometry: Geometry, scratch: Scratch) -> np.ndarray:
-    """Return the patches under some output rows of padded images (C, n, H, W): (G, K, pixels)."""
+    """Return the patches, and ones, under output rows of padded images (C, n, H, W): (G, K + 1, pixels)."""
     groups, in_group = geometry.groups, geometry.in_channels // geometry.groups
     n, height, width = padded.shape[1], rows.stop - rows.start, geometry.out_size[1]
     K = in_group * geometry.kernel[0] * geometry.kernel[1]
-    columns = scratch.roomy("columns", groups, K, n * height * width)
-    taps = columns.reshape(groups, in_group, *geometry.kernel, n, height, width)
+    columns = scratch.roomy("columns", groups, K + 1, n * height * width)
+    columns[:, K] = 1
+    taps = columns[:, :K].reshape(groups, in_group, *geometry.kernel, n, height, width)
     images = padded.reshape(groups, in_group, n, *geometry.padded)
     for i in range(geometry.kernel[0]):
         for j in range(geometry.kernel[1]):
@@ -133,9 +130,13 @@ def _taps(i: int, j: int, rows: slice, geometry: Geometry) -> tuple[slice, slice
     return slice(start, start + (rows.stop - rows.start - 1) * step + 1, step), right
 
 
-def _kernels(weight: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """The kernels as rows, (G, O/G, K)."""
-    return weight.reshape(geometry.groups, geometry.out_channels // geometry.groups, -1)
+def _kernels(weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
+    """The kernels as rows, with the bias (or 0) as their last number: (G, O/G, K + 1)."""
+    kernels = np.zeros((len(weight), weight[0].size + 1), weight.dtype)
+    kernels[:, :-1] = weight.reshape(len(weight), -1)
+    if bias is not None:
+        kernels[:, -1] = bias
+    return kernels.reshape(geometry.groups, -1, kernels.shape[1])
 
 
 def _pad(images: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndarray:

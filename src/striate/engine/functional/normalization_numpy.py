@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 LONG = 64
 """Positions of a channel that are neighbours in memory, from which on each channel is a row by itself."""
 
-ROW = 2048
-"""Numbers of a row that holds all channels of some pixels, at most (or one pixel)."""
+ROW = 8192
+"""Numbers of a row that holds all channels of some pixels, at most (or one pixel); short rows are slow."""
 
 
 class Rows(NamedTuple):
