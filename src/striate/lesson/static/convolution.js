@@ -577,7 +577,7 @@ function readConvolution(state) {
   const weights = (state.get("weights") || "").split(",").map(parseNumber);
   const size = Math.sqrt(weights.length);
   const own = Number.isInteger(size) && size <= SETTINGS.size[1] && weights.every((value) => value !== null);
-  const kernel = state.get("kernel") in PAGE.kernels ? state.get("kernel") : Object.keys(PAGE.kernels)[0];
+  const kernel = Object.hasOwn(PAGE.kernels, state.get("kernel")) ? state.get("kernel") : Object.keys(PAGE.kernels)[0];
   const rows = PAGE.kernels[kernel];
   Object.assign(conv, { side, pixels, picture: pixels ? "drawn" : picture, flip: state.get("turned") === "1" });
   Object.assign(conv, own ? { kernel: "own", weights, size } : { kernel, weights: rows.flat(), size: rows.length });

@@ -1,0 +1,329 @@
+"""The lesson in a browser: stepped, typed into, drawn on; every shown number against the engine's."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
+
+from striate import bundle, filters
+from striate.architectures import Spec
+from striate.architectures.to_engine import to_engine
+from striate.engine import functional as F
+from striate.inference import load
+
+SIDE = 12  # of the tiny network's images
+MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
+ROUNDED = 0.0051  # of numbers shown with two decimals
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}  # float32 sums in another order
+STEP_LIMIT_MS = 8
+
+
+def number(text: str) -> float:
+    """A number as the page writes it."""
+    return float(text.replace(MINUS, "-").lstrip("= "))
+
+
+def shown_products(page) -> np.ndarray:
+    """(kH kW, 3): the pixel, weight and product of each cell under the window."""
+    cells = page.evaluate(
+        """[...document.querySelectorAll("#conv-products td")].map((td) =>
+             [td.children[0].textContent, td.children[2].value, td.children[3].textContent])"""
+    )
+    return np.array([[number(text) for text in cell] for cell in cells])
+
+
+def page_pixels(page) -> np.ndarray:
+    pixels = np.array(page.evaluate("Array.from(conv.pixels)"), np.float32)
+    return pixels.reshape(1, 1, *2 * (round(len(pixels) ** 0.5),))
+
+
+def engine_output(page, kernel: np.ndarray) -> np.ndarray:
+    stride, padding, dilation = page.evaluate("[conv.stride, conv.padding, conv.dilation]")
+    weight = kernel.astype(np.float32)[None, None]
+    return F.conv2d(page_pixels(page), weight, None, stride, padding, dilation)[0, 0]
+
+
+def page_output(page) -> np.ndarray:
+    shape, values = page.evaluate("[conv.output.shape, Array.from(conv.output.data)]")
+    return np.array(values, np.float32).reshape(shape[1:])
+
+
+def test_every_number_of_every_step_is_the_engines_after_a_pixel_and_a_weight_changed(open_page, plain_page):
+    page = open_page(plain_page, "#screen=convolution&picture=seven&side=6&kernel=sobel-x")
+    page.get_by_role("button", name="Draw on it").click()
+    page.locator("#conv-input").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("4")
+    page.get_by_role("button", name="Draw on it").click()
+    page.get_by_label("Kernel, row 2, column 1").fill("-3/4")
+    kernel = filters.named("sobel-x").weights.copy()
+    kernel[1, 0] = -0.75
+    pixels = page_pixels(page)[0, 0]
+    assert pixels[1, 1] == np.float32(0.4)
+    expected = engine_output(page, kernel)
+    padded = np.pad(pixels, 1)
+    page.locator("#conv-output").focus()
+    for _ in range(12):
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowUp")
+    for row in range(6):
+        for column in range(6):
+            page.wait_for_function(f"() => conv.position === {6 * row + column}")
+            page.evaluate("drawConvolution()")
+            products = shown_products(page)
+            window = padded[row : row + 3, column : column + 3].ravel()
+            np.testing.assert_allclose(products[:, 0], window, atol=ROUNDED)
+            np.testing.assert_allclose(products[:, 1], kernel.ravel(), atol=ROUNDED)
+            np.testing.assert_allclose(products[:, 2], window * kernel.ravel(), atol=ROUNDED)
+            assert number(page.inner_text("#conv-sum")) == pytest.approx(expected[row, column], abs=ROUNDED)
+            assert f"row {row + 1}, column {column + 1}" in page.inner_text("#conv-sum-of")
+            page.keyboard.press("ArrowRight")
+        for _ in range(5):
+            page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowDown")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        "side=12&kernel=edge-detect&stride=2&padding=0",
+        "side=16&kernel=box-3&stride=3&dilation=2&padding=1",
+        "side=10&weights=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16&padding=3",
+    ],
+)
+def test_stride_padding_dilation_and_sizes_are_the_engines(open_page, plain_page, state):
+    page = open_page(plain_page, f"#screen=convolution&picture=cat&{state}")
+    kernel = np.array(page.evaluate("laid()")).reshape(2 * (page.evaluate("conv.size"),))
+    expected = engine_output(page, kernel)
+    np.testing.assert_allclose(page_output(page), expected, **TOLERANCE)
+    assert page.inner_text("#conv-output-size") == f"{expected.shape[0]} {TIMES} {expected.shape[1]}"
+    assert page.inner_text("#conv-formula").endswith(f"= {expected.shape[0]}")
+    reads = F.conv2d_backward(
+        np.ones_like(expected)[None, None],
+        page_pixels(page),
+        np.ones_like(kernel, np.float32)[None, None],
+        *page.evaluate("[conv.stride, conv.padding, conv.dilation]"),
+    )[0]
+    unread = int((reads == 0).sum())
+    assert page.inner_text("#conv-unread").startswith(
+        f"{unread} pixels" if unread else "The window reads every"
+    )
+
+
+def test_turned_kernel_is_convolution(open_page, plain_page):
+    page = open_page(plain_page, "#screen=convolution&picture=house&kernel=emboss")
+    kernel = filters.named("emboss").weights
+    page.get_by_role("button", name="Turned by half a turn").click()
+    np.testing.assert_allclose(page_output(page), engine_output(page, kernel[::-1, ::-1]), **TOLERANCE)
+
+
+def test_the_torch_lines_give_the_same_output(open_page, plain_page):
+    import torch
+
+    page = open_page(plain_page, "#screen=convolution&picture=cat&kernel=box-3&stride=2&side=10")
+    names = {"picture": torch.from_numpy(page_pixels(page))}
+    exec(page.inner_text("#conv-code"), names)
+    np.testing.assert_allclose(page_output(page), names["output"].numpy()[0, 0], **TOLERANCE)
+
+
+def test_play_fills_the_output_and_stops_at_its_end(open_page, plain_page):
+    page = open_page(plain_page, "#screen=convolution&side=6&at=33&filled=33")
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("() => conv.position === 35 && !conv.timer")
+    assert page.evaluate("conv.filled") == 35
+
+
+def test_address_brings_the_moment_back(open_page, own_page):
+    page = open_page(own_page, "#screen=convolution&side=8&kernel=sharpen&stride=2")
+    page.get_by_label("Kernel, row 1, column 1").fill("2")
+    page.locator("#conv-input").click(position={"x": 40, "y": 40})
+    page.wait_for_timeout(300)
+    moment = page.evaluate("[location.hash, conv.weights, conv.position, conv.stride]")
+    again = open_page(own_page, moment[0])
+    assert again.evaluate("[location.hash, conv.weights, conv.position, conv.stride]")[1:] == moment[1:]
+
+
+def test_nonsense_in_the_address_is_passed_over(open_page, own_page):
+    page = open_page(
+        own_page, "#screen=nowhere&side=1e9&picture=%3Cscript%3E&weights=1,x&at=-5&kernel=constructor"
+    )
+    assert page.evaluate("[conv.side, conv.size, conv.position]") == [12, 3, 0]
+    open_page(own_page, "#screen=network&layer=none&map=1e99&turn=NaN&pixels=zz")
+
+
+def engine_logits(model, pixels: np.ndarray, weights) -> np.ndarray:
+    spec = Spec.from_dict(bundle.read_record(model).spec)
+    network = to_engine(spec, (1, SIDE, SIDE), 3, weights)
+    network.eval()
+    return network.forward((pixels[None] - np.float32(0.3)) / np.float32(0.4))[0]
+
+
+def shown_shares(page) -> np.ndarray:
+    texts = page.locator("#net-bars .bar b").all_inner_texts()
+    return np.array([float(re.sub("[^0-9.]", "", text)) / 100 for text in texts])
+
+
+def test_the_answer_is_the_classifiers_and_follows_what_is_drawn(open_page, own_page, model, image, weights):
+    page = open_page(own_page, "#screen=network")
+    np.testing.assert_allclose(
+        shown_shares(page), load(model, engine="numpy").predict_proba(str(image))[0], atol=6e-4
+    )
+    box = page.locator("#net-input").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 20, steps=4)
+    page.mouse.up()
+    page.locator("#net-turn").fill("25")
+    page.get_by_label("Shift: right").click()
+    page.wait_for_timeout(100)
+    pixels = np.array(page.evaluate("Array.from(net.input)"), np.float32).reshape(1, SIDE, SIDE)
+    assert pixels.max() > 0.9
+    logits = engine_logits(model, pixels, weights)
+    np.testing.assert_allclose(page.evaluate("Array.from(net.values.at(-1).data)"), logits, **TOLERANCE)
+    np.testing.assert_allclose(shown_shares(page), F.softmax(logits[None] / 1.5, 1)[0], atol=6e-4)
+
+
+def test_the_rows_of_every_layer_add_up_to_its_number(open_page, own_page):
+    page = open_page(own_page, "#screen=network")
+    kinds = page.evaluate("net.nodes.map((node) => node.kind)")
+    for place, kind in enumerate(kinds):
+        page.locator("#net-layers button").nth(place).click()
+        page.wait_for_function(f"() => net.place.node === {place}")
+        page.evaluate("drawNet()")
+        value = number(page.inner_text("#net-value"))
+        rows = [number(text) for text in page.locator("#net-terms .term b").all_inner_texts()]
+        if kind in ("conv2d", "linear", "add"):
+            assert sum(rows) == pytest.approx(value, abs=ROUNDED * (len(rows) + 1))
+        elif kind == "max_pool2d":
+            cells = page.locator("#net-terms td").all_inner_texts()
+            assert max(map(number, cells)) == value
+        elif kind == "relu":
+            assert max(rows[0], 0) == value
+        elif kind in ("concatenate", "flatten", "dropout"):
+            assert rows == [value]
+
+
+def test_a_number_leads_back_to_the_pixels(open_page, own_page):
+    page = open_page(own_page, "#screen=network&layer=linear1&map=1")
+    for _ in range(30):
+        if page.evaluate("net.place.node") == 0:
+            break
+        before = page.evaluate("net.place")
+        page.locator("#net-terms button:is(.link:enabled, .term:not([aria-pressed]))").first.click()
+        page.wait_for_function("(old) => net.place.node !== old.node", arg=before)
+        page.evaluate("drawNet()")
+    assert page.inner_text("#net-kind") == "Picture"
+    page.get_by_role("button", name="Back").click()
+    page.wait_for_function("() => net.place.node === 1")
+
+
+def test_field_of_a_unit_holds_every_pixel_that_changes_it(open_page, own_page):
+    page = open_page(own_page, "#screen=network")
+    outside = page.evaluate(
+        """() => {
+          const wrong = [];
+          net.nodes.forEach((node, place) => {
+            const at = { node: place, channel: 0, row: node.shape[1] >> 1, column: node.shape[2] >> 1 };
+            if (node.shape.length === 1) at.row = at.column = 0;
+            const field = fieldOf(net.nodes, at);
+            const before = valueAt(at);
+            for (let i = 0; i < net.base.length; i++) {
+              const old = net.base[i];
+              net.base[i] = old > 0.5 ? -3 : 4;
+              computeNet();
+              const [y, x] = [Math.floor(i / 12), i % 12];
+              const inside = y >= field.top && y <= field.bottom && x >= field.left && x <= field.right;
+              if (valueAt(at) !== before && !inside) wrong.push([node.path, y, x]);
+              net.base[i] = old;
+            }
+            computeNet();
+          });
+          return wrong;
+        }"""
+    )
+    assert outside == []
+
+
+def test_class_map_is_the_weighted_sum_of_the_last_maps(open_page, own_page, weights):
+    page = open_page(own_page, "#screen=network")
+    place = page.evaluate("PAGE.network.classMap.maps")
+    shape, data = page.evaluate("(at) => [net.values[at].shape, Array.from(net.values[at].data)]", place)
+    maps = np.array(data, np.float32).reshape(shape)
+    for k in range(3):
+        found = np.array(page.evaluate("(k) => Array.from(classMap(k).values)", k)).reshape(shape[1:])
+        np.testing.assert_allclose(
+            found, np.einsum("c,chw->hw", weights["linear1.weight"][k], maps), **TOLERANCE
+        )
+    page.get_by_role("button", name="hen").click()
+    assert page.inner_text("#net-map-title") == "What speaks for hen"
+
+
+def test_names_are_texts_and_never_markup(open_page, own_page):
+    page = open_page(own_page, "#screen=network")
+    assert page.inner_text("h1 >> visible=true") == "tiny <net>, from pixels to answer"
+    assert "<b>owl</b>" in page.inner_text("#net-bars")
+    assert page.locator("#conv-pictures").text_content().startswith("<i>stripes")
+
+
+@pytest.mark.parametrize("screen", ["convolution", "network"])
+def test_files_are_taken_or_refused_with_a_word(open_page, own_page, screen):
+    page = open_page(own_page, f"#screen={screen}")
+    prefix = {"convolution": "conv", "network": "net"}[screen]
+    buffer = io.BytesIO()
+    Image.new("RGB", (300, 200), (255, 0, 0)).save(buffer, "PNG")
+    files = page.locator(f"#{prefix}-file")
+    files.set_input_files({"name": "red.png", "mimeType": "image/png", "buffer": buffer.getvalue()})
+    page.get_by_text(f"red.png: 300 {TIMES} 200 pixels, scaled to 12 {TIMES} 12.").wait_for()
+    values = page.evaluate("Array.from(conv.pixels)" if prefix == "conv" else "Array.from(net.base)")
+    np.testing.assert_allclose(values, 0.299, atol=0.05)
+    files.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": b"no picture"})
+    page.get_by_text("a.png is not a picture that this browser can read").wait_for()
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1600), ("dark", 360)])
+def test_every_screen_is_accessible_and_fits(open_page, own_page, theme, width):
+    page = open_page(own_page, width=width, color_scheme=theme, reduced_motion="reduce")
+    for name in page.evaluate("screens.map(({ name }) => name)"):
+        page.evaluate("(name) => showScreen(screens.find((screen) => screen.name === name))", name)
+        found = Axe().run(page).response["violations"]
+        assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == [], name
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+
+def test_nothing_moves_while_the_window_does(open_page, plain_page):
+    page = open_page(plain_page, "#screen=convolution&picture=cat&side=12&kernel=box-3")
+    boxes = """[...document.querySelectorAll("#screen-convolution :is(canvas, button)")]
+        .map((one) => [one.offsetTop, one.offsetLeft])"""
+    before = page.evaluate(boxes)
+    for position in (0, 17, 143):
+        page.evaluate("(position) => { moveTo(position); drawConvolution(); }", position)
+        assert page.evaluate(boxes) == before
+
+
+def test_a_step_on_28_pixels_is_quick(open_page, plain_page):
+    page = open_page(plain_page, "#screen=convolution&picture=cat&side=28&kernel=edge-detect", width=1600)
+    quickest = page.evaluate(
+        """() => {
+          let best = Infinity;
+          for (let step = 0; step < 30; step++) {
+            const start = performance.now();
+            conv.position = step;
+            drawConvolution();
+            document.body.offsetHeight;
+            best = Math.min(best, performance.now() - start);
+          }
+          return best;
+        }"""
+    )
+    assert quickest < STEP_LIMIT_MS
+
+
+def test_without_javascript_a_sentence_says_so(open_page, plain_page):
+    page = open_page(plain_page, java_script_enabled=False)
+    assert "needs JavaScript" in page.inner_text("noscript")
