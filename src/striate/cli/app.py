@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from striate.cli import bench, lesson, studies
+from striate.cli import bench, fields, filters, lesson, studies
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
 from striate.config import DataConfig, TrainConfig, TransferConfig, VerifyConfig
@@ -195,11 +195,20 @@ def summary(
         typer.Option("--input", help="Channels, height and width.", metavar="C,H,W", show_default=False),
     ] = None,
     num_classes: Annotated[int, typer.Option("--classes", help="Number of classes.", min=2)] = 10,
+    receptive_fields: fields.Wanted = False,
+    photo: fields.Photo = None,
+    layers: fields.Layers = None,
+    object_size: fields.ObjectSize = None,
+    out: fields.Picture = None,
     settings: dict[str, Any] | None = None,
 ) -> None:
-    """Show a network's layers and counts, or with --strategy what of it learns."""
+    """Show a network's layers and counts, what of it learns (--strategy), or what each layer sees."""
     from striate.workflows.summary import summary as make_summary
 
+    drawing: dict[str, Any] = {"photo": photo, "layers": layers, "object_size": object_size, "out": out}
+    if receptive_fields:
+        return fields.show_fields(model, input, num_classes, settings or {}, **drawing)
+    fields.refuse(**drawing)
     print(make_summary(model, input=input, num_classes=num_classes, **settings or {}))
 
 
@@ -283,6 +292,7 @@ def _check_gradients(quiet: bool, log: Log) -> None:
 
 
 studies.register(app)
+filters.register(app)
 
 
 lesson.register(app)

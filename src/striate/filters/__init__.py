@@ -10,7 +10,7 @@
 `striate.filters.figures` draws; it imports matplotlib.
 """
 
-from striate.filters.applying import BORDERS, apply, standardised
+from striate.filters.applying import BORDERS, apply, as_picture, standardised
 from striate.filters.curves import FUNCTIONS, Function, functions
 from striate.filters.gabor import BankResponses, bank, gabor, magnitude, respond
 from striate.filters.kernels import KERNELS, Kernel, box, gaussian, named
@@ -23,6 +23,7 @@ __all__ = [
     "Function",
     "Kernel",
     "apply",
+    "as_picture",
     "bank",
     "box",
     "functions",

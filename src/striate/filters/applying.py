@@ -30,6 +30,8 @@ BORDERS = {
 `reflect` is NumPy's, d c b | a b c d | c b a, which SciPy calls `mirror`; SciPy's `reflect` is `symmetric`.
 """
 CHANNELS = ("each", "sum")
+BRIGHTEST = 0.998
+"""Share of a response's values that a picture shows within black and white."""
 
 
 def apply(
@@ -98,6 +100,29 @@ def standardised(image: np.ndarray | Image) -> np.ndarray:
     spread = float(pixels.std())
     centred: np.ndarray = pixels - pixels.mean()
     return centred / spread if spread > 0 else centred
+
+
+def as_picture(response: np.ndarray, kernel: Kernel, white: float = 255.0) -> np.ndarray:
+    """Return a response as people look at it, uint8 of its shape.
+
+    What is an image again (a blur, a sharpened image) keeps its values. Of anything else 0 becomes grey, and
+    all but the strongest two in a thousand lie between black and white; a complex one shows its magnitude.
+
+    Args:
+        response: of `apply`.
+        kernel: that was applied.
+        white: what is white in the image.
+    """
+    if np.iscomplexobj(response):
+        shown = np.abs(response) / (np.abs(response).max() or 1.0)
+    elif kernel.keeps_brightness:
+        shown = response / white
+    else:
+        strength = np.abs(response)
+        largest = np.quantile(strength, BRIGHTEST) or strength.max() or 1.0
+        shown = response / (2 * largest) + 0.5
+    picture: np.ndarray = np.round(255 * np.clip(shown, 0, 1)).astype(np.uint8)
+    return picture
 
 
 def _check_choices(operation: str, border: str, channels: str) -> None:

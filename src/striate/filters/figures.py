@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from striate import figure_style as style
 from striate.errors import UserError
-from striate.filters.applying import apply, as_pixels, standardised
+from striate.filters.applying import apply, as_picture, as_pixels, standardised
 from striate.filters.curves import Function
 from striate.filters.gabor import BankResponses
 from striate.filters.kernels import Kernel, as_kernel
@@ -20,8 +20,6 @@ from striate.filters.kernels import Kernel, as_kernel
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-BRIGHTEST = 0.998
-"""Share of the response's values that is shown within black and white."""
 NUMBERED = 9
 """Kernels up to this side are drawn with their numbers."""
 _SIGNED = "RdBu"
@@ -186,14 +184,9 @@ def _show_kernel(axes: Axes, kernel: Kernel) -> None:
 
 
 def _show_response(axes: Axes, response: np.ndarray, kernel: Kernel, top: float) -> None:
-    if np.iscomplexobj(response):
-        strength = np.abs(response)
-        _show_image(axes, strength, "magnitude of the response", float(strength.max()) or 1.0)
-    elif kernel.keeps_brightness:
-        _show_image(axes, response, "response", top)
-    else:
-        largest = float(np.quantile(np.abs(response), BRIGHTEST)) or float(np.abs(response).max()) or 1.0
-        _show_image(axes, response / largest / 2 + 0.5, "response (grey is 0)", 1.0)
+    title = "response" if kernel.keeps_brightness else "response (grey is 0)"
+    title = "magnitude of the response" if np.iscomplexobj(response) else title
+    _show_image(axes, as_picture(response, kernel, top), title, 255.0)
 
 
 def _show_signed(axes: Axes, values: np.ndarray, largest: float) -> None:

@@ -32,6 +32,7 @@ def fields_on_photo(
     *,
     layers: Sequence[str] = (),
     effective: EffectiveField | None = None,
+    note: str = "",
 ) -> Figure:
     """Draw what the middle value of some layers sees of a photo, and beside it how much each pixel counts.
 
@@ -40,6 +41,7 @@ def fields_on_photo(
         photo: uint8 (h, w, 3) or (h, w), of any resolution; stands for the network's whole input.
         layers: names; by default six that widen the field, up to the first larger than the image.
         effective: of one layer, drawn beside.
+        note: on the weights that the effective field is of.
 
     Raises:
         UserError: a layer does not exist or sees no part of the image.
@@ -58,7 +60,7 @@ def fields_on_photo(
         axes[0].set_title("Theoretical fields of the middle values")
         axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=2)
         if effective is not None:
-            _draw_effective(axes[1], effective, photo, fields)
+            _draw_effective(axes[1], effective, photo, fields, note)
         return style.literal(figure)
 
 
@@ -191,7 +193,7 @@ def _frame(axes: Axes, fields: ReceptiveFields, boxes: Sequence[tuple[int, int, 
 
 
 def _draw_effective(
-    axes: Axes, effective: EffectiveField, photo: np.ndarray, fields: ReceptiveFields
+    axes: Axes, effective: EffectiveField, photo: np.ndarray, fields: ReceptiveFields, note: str
 ) -> None:
     """Show how much each pixel counts over the photo in grey, and the theoretical box."""
     _, height, width = fields.input_shape
@@ -200,15 +202,20 @@ def _draw_effective(
     strength = effective.influence
     axes.imshow(strength, extent=extent, cmap="inferno", alpha=np.sqrt(strength), vmin=0, vmax=1)
     layer = effective.layer
-    axes.set_title(f"Effective field of {layer.name}")
+    axes.set_title(f"Effective field of {layer.name}" + (f"\n({note})" if note else ""))
     if layer.field.spans is not None:
         _draw_box(axes, layer, effective.place, style.ORANGE, f"theoretical: {_sides(layer)}")
         _frame(axes, fields, [_box(layer, effective.place)])
-    axes.plot(
-        [],
-        [],
-        "s",
-        color="#f98e09",
-        label=f"what counts, as much as {effective.side:.0f} x {effective.side:.0f}",
-    )
+    _draw_bell(axes, effective)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02))
+
+
+def _draw_bell(axes: Axes, effective: EffectiveField) -> None:
+    """Frame the effective field, and say how large it is."""
+    (height, width), (row, column) = effective.size, effective.centre
+    frame = Rectangle((column - width / 2, row - height / 2), width, height, fill=False)
+    frame.set(edgecolor="white", linewidth=1.6, linestyle=(0, (4, 2)))
+    frame.set_path_effects([withStroke(linewidth=2.6, foreground="black", alpha=0.7)])
+    axes.add_patch(frame)
+    label = f"effective: {height:.0f} x {width:.0f}"
+    axes.plot([], [], color=style.QUIET, linewidth=1.6, linestyle=(0, (4, 2)), label=label)

@@ -95,33 +95,43 @@ class ReceptiveFields:
         """The last layer whose outputs have a place of their own, or None."""
         return next((layer for layer in reversed(self.layers) if _has_places(layer)), None)
 
-    def remarks(self, object_size: Sequence[int] | None = None) -> list[str]:
+    def remarks(self, object_size: str | Sequence[int] | None = None) -> list[str]:
         """Return what the sizes mean for images of this size.
 
         Args:
-            object_size: (height, width) in pixels of what is to be recognised, as it lies in the input.
+            object_size: (height, width) in pixels of what is to be recognised, as it lies in the input; or
+                the same as text, "40,60".
+
+        Raises:
+            UserError: the object has no such size.
         """
+        size = None if object_size is None else _parse_size(object_size)
         deepest = self.deepest
         if deepest is None or deepest.size is None:
             return ["No layer sees less than the whole image: the network has no local maps."]
         found = [_by_one_way(deepest), _against_image(deepest, self.input_shape[1:])]
-        if object_size is not None:
-            found.append(_against_object(deepest, object_size))
+        if size is not None:
+            found.append(_against_object(deepest, size))
         return [text for text in found if text]
 
-    def table(self, *, every_layer: bool = False) -> str:
-        """Return the fields as aligned text; layers that leave the field as it is only with `every_layer`."""
+    def table(self, *, every_layer: bool = False, object_size: str | Sequence[int] | None = None) -> str:
+        """Return the fields as aligned text, with remarks.
+
+        Args:
+            every_layer: show those too that leave the field as it is.
+            object_size: as in `remarks`.
+        """
         rows = self._cells(every_layer)
         widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
         lines = [_line(row, widths) for row in rows]
         rule = "-" * max(map(len, lines))
         title = f"{self.name}: receptive fields on images of {_shape_text(self.input_shape)}"
-        return "\n".join([title, lines[0], rule, *lines[1:], rule, *self._notes(every_layer)])
+        return "\n".join([title, lines[0], rule, *lines[1:], rule, *self._notes(every_layer, object_size)])
 
-    def _notes(self, every_layer: bool) -> list[str]:
+    def _notes(self, every_layer: bool, object_size: str | Sequence[int] | None = None) -> list[str]:
         hidden = 0 if every_layer else len(self.layers) - len(self.steps)
         left_out = [f"{hidden} layers that leave the field as it is are not shown."] if hidden else []
-        return [LEGEND, *left_out, *self.remarks()]
+        return [LEGEND, *left_out, *self.remarks(object_size)]
 
     def _cells(self, every_layer: bool) -> list[tuple[str, ...]]:
         shown = self.layers if every_layer else self.steps
@@ -139,6 +149,17 @@ class ReceptiveFields:
             f"<table><caption>{escape(title)}</caption><thead><tr>{_html_cells('th', head)}</tr></thead>"
             f"<tbody>{body}</tbody></table>{notes}"
         )
+
+
+def _parse_size(value: str | Sequence[int]) -> tuple[int, int]:
+    parts = value.replace("x", ",").split(",") if isinstance(value, str) else value
+    try:
+        height, width = (int(part) for part in parts)
+    except ValueError:
+        raise UserError(f"the size of the object is {value!r}: expected height,width, as in 40,60.") from None
+    if min(height, width) < 1:
+        raise UserError(f"the size of the object is {value!r}: expected numbers of at least 1.")
+    return height, width
 
 
 def _has_places(layer: LayerField) -> bool:
