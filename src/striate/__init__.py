@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from striate.workflows.compare import compare
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
+    from striate.workflows.explain import explain
     from striate.workflows.gradients import check_gradients
     from striate.workflows.lesson import lesson
     from striate.workflows.predict import predict
@@ -39,6 +40,7 @@ __all__ = [
     "compare",
     "describe_data",
     "evaluate",
+    "explain",
     "lesson",
     "load",
     "predict",
@@ -57,6 +59,7 @@ _HOMES = {
     "compare": "striate.workflows.compare",
     "describe_data": "striate.workflows.data",
     "evaluate": "striate.workflows.evaluate",
+    "explain": "striate.workflows.explain",
     "load": "striate.inference",
     "lesson": "striate.workflows.lesson",
     "predict": "striate.workflows.predict",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
+    from striate.workflows.explain import Explained
     from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import PredictionTable
     from striate.workflows.verification import Verification
@@ -154,6 +155,12 @@ class ConsoleListener(Listener):
     def show_lesson(self, page: Path) -> None:
         """Print where the page of `lesson` lies."""
         results.show_page(page)
+
+    def show_explained(self, explained: Explained) -> None:
+        """Print what `explain` found."""
+        from striate.cli.explain import show_explained
+
+        show_explained(explained)
 
     def _close_training(self) -> None:
         """Leave one line of a training whose display goes away."""

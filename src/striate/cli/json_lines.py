@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
+    from striate.workflows.explain import Explained
     from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import Abstention, PredictionTable
     from striate.workflows.verification import Verification
@@ -202,6 +203,12 @@ class JsonListener(Listener):
     def show_lesson(self, page: Path) -> None:
         """Tell where the page of `lesson` lies."""
         self._write("result", page=str(page))
+
+    def show_explained(self, explained: Explained) -> None:
+        """Tell the result of `explain`: what `explain.json` holds, and where the page lies."""
+        from striate.cli.explain import as_record
+
+        self._write("result", **as_record(explained))
 
     def _tell_stage(self, name: str, done: int, total: int, **values: Any) -> None:
         now = time.monotonic()

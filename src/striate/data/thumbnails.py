@@ -53,6 +53,28 @@ def reader(data: str, data_root: str | None = None) -> Callable[[Sequence[str]],
     return thumbnails
 
 
+def opener(data: str, data_root: str | None = None) -> Callable[[str], Image.Image]:
+    """Return what opens an image of `data` at its full size, by its path in `samples.csv`: mode L or RGB.
+
+    It raises a `DataError` for an image that cannot be had any more.
+
+    Args:
+        data: folder, zip, CSV file or name, as in the run's settings.
+        data_root: folder in which named data sets lie.
+    """
+    images = _find(data, data_root, side=None)
+
+    def open_one(path: str) -> Image.Image:
+        images.expect([path])
+        try:
+            with decode.quiet():
+                return images.image(path)
+        except decode.Undecodable as error:
+            raise DataError(f"{path} cannot be used: {error}.") from error
+
+    return open_one
+
+
 class _Images(Protocol):
     """Where the images of a run are, as far as they are still there."""
 
@@ -70,16 +92,22 @@ class _Images(Protocol):
 
 
 class _Files:
-    """Image files of a folder or an archive."""
+    """Image files of a folder or an archive.
 
-    def __init__(self, files: Reader) -> None:
+    Args:
+        files: where they lie.
+        side: a large JPEG may be decoded smaller, but not below this; None: at its full size.
+    """
+
+    def __init__(self, files: Reader, side: int | None) -> None:
         self.files = files
+        self.target = None if side is None else (side, side)
 
     def expect(self, paths: Sequence[str]) -> None:
         """Do nothing: files are read one by one."""
 
     def image(self, path: str) -> Image.Image:
-        return decode.load(self.files.read(path), (SIDE, SIDE))[1]
+        return decode.load(self.files.read(path), self.target)[1]
 
 
 class _Arrays:
@@ -109,28 +137,30 @@ class _Arrays:
         return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
-def _find(data: str, data_root: str | None) -> _Images:
+def _find(data: str, data_root: str | None, side: int | None = SIDE) -> _Images:
     """Return where the images of `data` are.
 
     A run's settings hold a path that existed as an absolute one, so a name is that of a data set even where a
     folder is called like it by now.
     """
     if data.lower() in NAMES:
-        return _named(data.lower(), root_of(data_root))
+        return _named(data.lower(), root_of(data_root), side)
     path = Path(os.path.expanduser(data)) if data else Path("\0")
     if os.path.exists(path):
         if path.is_file() and path.suffix.lower() != ".csv":
-            return _Files(ZipReader(str(path.absolute())))
-        return _Files(FolderReader(str((path.parent if path.is_file() else path).absolute())))
+            return _Files(ZipReader(str(path.absolute())), side)
+        return _Files(FolderReader(str((path.parent if path.is_file() else path).absolute())), side)
     if path.suffix.lower() == ".csv":  # the table is gone, but the images need not be
-        return _Files(FolderReader(str(path.parent.absolute())))
+        return _Files(FolderReader(str(path.parent.absolute())), side)
     return _Arrays(_nothing)
 
 
-def _named(name: str, root: Path) -> _Images:
+def _named(name: str, root: Path, side: int | None) -> _Images:
     if name == "imagenette":
         folders = [root / folder for folder in IMAGENETTE_FOLDERS if (root / folder).is_dir()]
-        return _Files(FolderReader(str(folders[0].absolute()))) if folders else _Arrays(_nothing)
+        if not folders:
+            return _Arrays(_nothing)
+        return _Files(FolderReader(str(folders[0].absolute())), side)
     return _Arrays(functools.partial(_PARTS[name], root))
 
 

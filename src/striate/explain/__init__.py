@@ -1,5 +1,50 @@
-"""What a network computed, made visible, and how far each picture can be trusted."""
+"""What a network computed, made visible, and how far each picture can be trusted.
+
+What needs torch is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from striate.explain.fields import LayerField, ReceptiveFields, receptive_fields
 
-__all__ = ["LayerField", "ReceptiveFields", "receptive_fields"]
+if TYPE_CHECKING:
+    from striate.explain.explaining import Request, explain_images
+    from striate.explain.explanation import Explanation
+    from striate.explain.maps import METHODS, Maps, class_maps
+    from striate.explain.subject import Subject
+
+__all__ = [
+    "METHODS",
+    "Explanation",
+    "LayerField",
+    "Maps",
+    "ReceptiveFields",
+    "Request",
+    "Subject",
+    "class_maps",
+    "explain_images",
+    "receptive_fields",
+]
+
+_HOMES = {
+    "METHODS": "maps",
+    "Explanation": "explanation",
+    "Maps": "maps",
+    "Request": "explaining",
+    "Subject": "subject",
+    "class_maps": "maps",
+    "explain_images": "explaining",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'striate.explain' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"striate.explain.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

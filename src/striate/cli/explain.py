@@ -1,0 +1,105 @@
+"""The command that looks inside: `explain`, and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from striate.cli.options import Log, Logged, Out, Quiet, listener_for
+from striate.cli.text import one_line
+
+if TYPE_CHECKING:
+    from striate.workflows.explain import Explained
+
+LISTED = 20
+"""So many verdicts are printed; the page holds all."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(explain)
+
+
+def explain(
+    model: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Folder of a model bundle or a run, or lite0.")
+    ],
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="[IMAGE_OR_FOLDER...]", help="What to explain.")
+    ] = None,
+    errors: Annotated[
+        int | None,
+        typer.Option(help="In place of images: so many of the run's most confident mistakes.", metavar="N"),
+    ] = None,
+    class_name: Annotated[
+        str | None,
+        typer.Option(
+            "--class", help="Class to explain; by default the predicted one.", metavar="NAME|NUMBER"
+        ),
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="grad-cam, cam, grad-cam++, layer-cam, occlusion, input-gradients, integrated-gradients, "
+            "or score-cam, which is slow.",
+            metavar="METHOD",
+        ),
+    ] = "grad-cam",
+    layer: Annotated[
+        str | None,
+        typer.Option(help="Layer to look at; by default the last convolution.", metavar="NAME|NUMBER"),
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust/--no-trust", help="With a trust card for each map.")] = True,
+    out: Out = None,
+    device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of the trust cards' draws.", min=0)] = 0,
+    quiet: Quiet = False,
+    log: Logged = Log.text,
+) -> None:
+    """Show where in images a model finds a class, and how far that can be trusted."""
+    from striate.allocator import tune
+    from striate.workflows.explain import explain as run_explanation
+
+    tune()
+    with listener_for(log, quiet) as listener:
+        explained = run_explanation(
+            model,
+            images or None,
+            errors=errors,
+            class_name=class_name,
+            method=method,
+            layer=layer,
+            trust=trust,
+            out=out,
+            device=device,
+            seed=seed,
+            listener=listener,
+        )
+    listener.show_explained(explained)
+
+
+def show_explained(explained: Explained) -> None:
+    """Print the verdict on each map, and where the page lies."""
+    from striate.cli.results import result_console
+
+    console = result_console()
+    for one in explained.explanations[:LISTED]:
+        said = f"{one.name}: {one.label} {one.probability:.1%}"
+        verdict = "" if one.verdict is None else f". {one.verdict.text}"
+        console.print(one_line(said + verdict), soft_wrap=True, markup=False)
+    more = len(explained.explanations) - LISTED
+    if more > 0:
+        console.print(f"and {more} more.", soft_wrap=True)
+    console.print(f"page: {one_line(str(explained.page))}", soft_wrap=True, markup=False)
+
+
+def as_record(explained: Explained) -> dict[str, Any]:
+    """Return the result as plain values."""
+    return {
+        "folder": str(explained.folder),
+        "page": str(explained.page),
+        "images": [one.facts() for one in explained.explanations],
+        "problems": [list(problem) for problem in explained.problems],
+    }

@@ -1,0 +1,113 @@
+"""Finding a layer of any torch network: by name, by number, or as the last convolution. Imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from striate.errors import UserError, nearest
+from striate.explain.subject import held, hooked
+
+
+class Call(NamedTuple):
+    """A module that computed: its name, the module, and the shape of what it put out for one image."""
+
+    name: str
+    module: nn.Module
+    shape: tuple[int, ...]
+
+
+def layer_names(network: nn.Module) -> list[str]:
+    """Return the names of all layers and blocks, in torch's order; a layer's number is its place here."""
+    return [name for name, _ in network.named_modules() if name]
+
+
+def find_layer(network: nn.Module, layer: str | int) -> str:
+    """Return the name of a layer.
+
+    Args:
+        network: any torch module.
+        layer: its name, or its number in `layer_names`, from the end if negative; a number may be text.
+
+    Raises:
+        UserError: there is no such layer; the text lists them, the nearest first.
+    """
+    names = layer_names(network)
+    if layer in names:
+        return str(layer)
+    try:
+        return names[int(layer)]
+    except (ValueError, IndexError):
+        raise UserError(_no_such_layer(str(layer), names)) from None
+
+
+def trace(network: nn.Module, input_shape: Sequence[int]) -> list[Call]:
+    """Return what each module puts out for one blank image, in the order in which they finish.
+
+    Args:
+        network: any torch module.
+        input_shape: (C, H, W).
+    """
+    calls: list[Call] = []
+    example = next(network.parameters(), torch.empty(0))
+    blank = torch.zeros((1, *input_shape), device=example.device)
+    with held(network), torch.no_grad(), ExitStack() as hooks:
+        for name, module in network.named_modules():
+            hooks.enter_context(hooked(module, _noting(calls, name)))
+        network(blank)
+    return calls
+
+
+def last_convolution(network: nn.Module, input_shape: Sequence[int]) -> str:
+    """Return the layer that holds what the last convolution found, after its normalisation and activation.
+
+    That is the last one to put out maps of the same size and number as the last convolution whose maps are
+    larger than one value; of a residual block it is the whole block, with what its shortcut added.
+
+    Raises:
+        UserError: the network has no convolution that puts out maps.
+    """
+    calls = trace(network, input_shape)
+    places = [
+        place for place, call in enumerate(calls) if is_convolution(call.module) and _is_map(call.shape)
+    ]
+    if not places:
+        raise UserError(
+            "the network has no convolution whose maps could be shown. Choose a method that looks at the "
+            "input: input-gradients, integrated-gradients or occlusion."
+        )
+    shape, name = calls[places[-1]].shape, calls[places[-1]].name
+    for call in calls[places[-1] :]:
+        if call.shape != shape:
+            break
+        name = call.name or name
+    return name
+
+
+def is_convolution(module: nn.Module) -> bool:
+    """Return whether `module` is a convolution over two dimensions."""
+    return isinstance(module, nn.Conv2d)
+
+
+def _noting(calls: list[Call], name: str) -> Any:
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor):
+            calls.append(Call(name, module, tuple(output.shape[1:])))
+
+    return note
+
+
+def _is_map(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[1] * shape[2] > 1
+
+
+def _no_such_layer(layer: str, names: Sequence[str]) -> str:
+    guess = nearest(layer, names)
+    question = f"did you mean {guess!r}? " if guess else ""
+    others = [name for name in names if name != guess]
+    listed = ", ".join([guess, *others] if guess else others)
+    return f"no layer {layer!r}: {question}There are {len(names)}, numbered from 0: {listed}."

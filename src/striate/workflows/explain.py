@@ -1,0 +1,243 @@
+"""A model and images in; class maps, trust cards and a page out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from striate import files
+from striate.errors import DataError, UserError
+from striate.report_file import ReportFile
+from striate.workflows.listener import Listener
+from striate.workflows.subjects import find_subject, worst_errors
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from striate.explain import Explanation, Request, Subject
+    from striate.explain.page import Shown
+
+    PathLike = str | os.PathLike[str]
+
+PAGE = "explain.html"
+FACTS = "explain.json"
+MAPS = "maps.safetensors"
+ON_PAGE = 200
+"""So many explanations stand on the page; the files hold all."""
+STEM = 40
+"""So much of an image's name becomes part of its file's."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What was explained, and where it lies.
+
+    Attributes:
+        explanations: one for each image; in a notebook each shows itself.
+        folder: holds the page, a PNG for each image, `explain.json`, and `maps.safetensors`: the maps, signed
+            and unnormalised, by the numbers of the images.
+        page: one HTML file; in a notebook it shows itself.
+        problems: path and reason of each image that could not be read.
+    """
+
+    explanations: tuple[Explanation, ...]
+    folder: Path
+    page: ReportFile
+    problems: tuple[tuple[str, str], ...]
+
+    def _repr_html_(self) -> str | None:
+        return self.page._repr_html_()
+
+
+@dataclass(frozen=True)
+class _Images:
+    """What is to be explained: items, what they are called, and their true classes where they are known."""
+
+    items: Sequence[Any]
+    names: Sequence[str] | None = None
+    true: Sequence[str] | None = None
+
+
+def explain(
+    model: PathLike,
+    images: PathLike | Sequence[PathLike] | None = None,
+    *,
+    errors: int | None = None,
+    class_name: str | int | None = None,
+    method: str = "grad-cam",
+    layer: str | int | None = None,
+    trust: bool = True,
+    out: PathLike | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    listener: Listener | None = None,
+) -> Explained:
+    """Show where in images a model finds a class, and how far that can be trusted.
+
+    Args:
+        model: folder of a bundle or run, or the name of a pretrained network.
+        images: files and folders; folders are searched for images.
+        errors: in place of images, so many of the run's mistakes, the most confident first.
+        class_name: name or number of the class to explain; by default the predicted one of each image.
+        method: one of `striate.explain.METHODS`.
+        layer: name or number of the layer to look at; by default the last convolution.
+        trust: whether each map gets a trust card.
+        out: folder to write; by default `runs/<model>-explain`, with a number where that is taken.
+        device: of torch: "auto", "cpu", "cuda" or "mps".
+        seed: of the trust cards' draws.
+        listener: hears how it goes.
+
+    Raises:
+        UserError: the model, a class, a layer or the folder cannot be used, or no image can be read.
+    """
+    from striate.explain import Request
+    from striate.explain.maps import class_number, layer_for
+
+    listener = listener or Listener()
+    subject = find_subject(os.fspath(model), device)
+    label = None if class_name is None else class_number(class_name, subject.class_names)
+    request = Request(method, layer, label, trust, seed)
+    layer_for(subject, method, layer)
+    problems: list[tuple[str, str]] = []
+    found = _find_images(model, images, errors, problems)
+    folder = _folder(subject, images, out)
+    for text in (*subject.warnings, *_costs(subject, method, layer)):
+        listener.message(text)
+    explanations, shown = _explain_all(subject, request, found, problems, listener)
+    for path, reason in problems:
+        listener.message(f"{path}: {reason}")
+    if not explanations:
+        raise DataError(
+            f"none of the {len(problems)} images could be read; the first: {': '.join(problems[0])}."
+        )
+    return _write(folder, subject, explanations, shown, problems, listener)
+
+
+def _find_images(
+    model: PathLike,
+    images: PathLike | Sequence[PathLike] | None,
+    errors: int | None,
+    problems: list[tuple[str, str]],
+) -> _Images:
+    from striate.data import list_images
+
+    if (images is None) == (errors is None):
+        raise UserError("expected images, or a number of the run's errors, and not both.")
+    if images is None:
+        names, true, items = worst_errors(Path(model), errors or 0, problems)
+        return _Images(items, names, true)
+    given = [images] if isinstance(images, str | os.PathLike) else list(images)
+    paths, unnamed = list_images([Path(path) for path in given])
+    problems += unnamed
+    return _Images(paths)
+
+
+def _folder(subject: Subject, images: PathLike | Sequence[PathLike] | None, out: PathLike | None) -> Path:
+    """Return the folder to write, made; it lies outside of the folders of images."""
+    if out is not None:
+        for given in [images] if isinstance(images, str | os.PathLike) else images or ():
+            files.check_apart(Path(out), given)
+        files.make_folder(Path(out))
+        return Path(out)
+    number = 1
+    while True:
+        folder = Path("runs") / (f"{subject.name}-explain" + ("" if number == 1 else f"-{number}"))
+        if files.make_new_folder(folder):
+            return folder
+        number += 1
+
+
+def _costs(subject: Subject, method: str, layer: str | int | None) -> Iterator[str]:
+    if method != "score-cam":
+        return
+    from striate.explain.layers import find_layer, trace
+
+    name = subject.last_convolution if layer is None else find_layer(subject.network, layer)
+    calls = trace(subject.network, subject.preprocess.input_shape)
+    channels = next(call.shape[0] for call in calls if call.name == name)
+    yield (
+        f"Score-CAM computes the network once for each of {channels:,} channels, for every image and, with a "
+        "trust card, twelve times more: minutes an image with a large network."
+    )
+
+
+def _explain_all(
+    subject: Subject,
+    request: Request,
+    images: _Images,
+    problems: list[tuple[str, str]],
+    listener: Listener,
+) -> tuple[list[Explanation], list[Shown]]:
+    from striate.explain import explain_images
+    from striate.explain.page import MANY, SIDE, SMALL_SIDE, show
+
+    total = len(images.items)
+    explanations: list[Explanation] = []
+    shown: list[Shown] = []
+    listener.stage("explaining", 0, total)
+    found = explain_images(
+        subject,
+        images.items,
+        request,
+        names=images.names,
+        true=images.true,
+        on_problem=lambda path, reason: problems.append((path, reason)),
+    )
+    for explanation in found:
+        explanations.append(explanation)
+        if len(shown) < ON_PAGE:
+            shown.append(show(explanation, SMALL_SIDE if total > MANY else SIDE))
+        listener.stage("explaining", len(explanations), total)
+    return explanations, shown
+
+
+def _write(
+    folder: Path,
+    subject: Subject,
+    explanations: Sequence[Explanation],
+    shown: Sequence[Shown],
+    problems: Sequence[tuple[str, str]],
+    listener: Listener,
+) -> Explained:
+    from striate.data.parallel import each
+    from striate.explain.page import render
+
+    numbered = [(f"{number:04d}", one) for number, one in enumerate(explanations, start=1)]
+    work = each(lambda one: _write_png(folder, *one), numbered, "writing pictures", listener.stage)
+    pictures = list(work)
+    facts = [
+        {"number": number, "picture": picture} | one.facts()
+        for (number, one), picture in zip(numbered, pictures, strict=True)
+    ]
+    files.write_json(folder / FACTS, {"model": subject.name, "images": facts, "problems": list(problems)})
+    files.write_bytes(folder / MAPS, _maps({number: one.values for number, one in numbered}, facts))
+    page = ReportFile(folder / PAGE)
+    title = explanations[0].name if len(explanations) == 1 else folder.resolve().name
+    files.write_text(Path(page), render(shown, title=title, model=subject.name, problems=problems))
+    return Explained(tuple(explanations), folder, page, tuple(problems))
+
+
+def _write_png(folder: Path, number: str, explanation: Explanation) -> str:
+    """Write the map on its image; return the file's name, of letters that every system takes."""
+    stem = "".join(
+        letter if letter.isalnum() or letter in "-_" else "-" for letter in Path(explanation.name).stem
+    )
+    name = f"{number}-{stem[:STEM].encode('ascii', 'replace').decode().replace('?', '-')}.png"
+    files.write_bytes(folder / name, explanation.overlay_png())
+    return name
+
+
+def _maps(values: dict[str, np.ndarray], facts: Sequence[Any]) -> bytes:
+    import numpy as np
+    import safetensors.numpy
+
+    metadata = {one["number"]: json.dumps({key: one[key] for key in _MAP_FACTS}) for one in facts}
+    arrays = {number: np.ascontiguousarray(array, np.float32) for number, array in values.items()}
+    return safetensors.numpy.save(arrays, metadata)
+
+
+_MAP_FACTS = ("image", "class", "method", "layer")

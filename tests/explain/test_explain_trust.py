@@ -1,0 +1,95 @@
+"""The trust card says yes to a map that explains a trained network, and no where it should."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from conftest import SHAPES, draw, untrained
+from striate.explain import Request, Subject, explain_images, trust
+from striate.explain.framing import enlarge
+from striate.explain.trust import randomised
+
+IMAGES = 8
+
+
+def explained(subject: Subject, cue: bool = False, count: int = IMAGES) -> list[trust.Verdict]:
+    pixels, _ = draw(count, seed=5, cue=cue)
+    items = [image.transpose(1, 2, 0) for image in pixels]
+    verdicts = [one.verdict for one in explain_images(subject, items, Request())]
+    return [verdict for verdict in verdicts if verdict is not None]
+
+
+def test_trained_network_gets_good_cards(shapes: Subject) -> None:
+    levels = Counter(verdict.level for verdict in explained(shapes))
+    assert levels["good"] > IMAGES / 2
+    assert levels["bad"] == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_weights_get_bad_cards(seed: int) -> None:
+    verdicts = explained(untrained(seed), count=3)
+    assert {verdict.level for verdict in verdicts} == {"bad"}
+    assert "hardly depends on what is on the picture" in verdicts[0].text
+
+
+def test_planted_border_cue_gets_bad_cards(border: Subject) -> None:
+    verdicts = explained(border, cue=True)
+    assert {verdict.level for verdict in verdicts} == {"bad"}
+    assert all("the network decides by the border" in " ".join(verdict.reasons) for verdict in verdicts)
+
+
+def test_map_that_ignores_the_network_gets_a_bad_card(shapes: Subject) -> None:
+    pixels, labels = draw(1, seed=5)
+    edges = np.abs(np.diff(pixels[0].astype(float).mean(axis=0), axis=0, append=0))
+    measures = trust.measure(shapes, pixels[0], int(labels[0]), edges, lambda subject, image, label: edges)
+    assert measures.head_similarity == measures.block_similarity == pytest.approx(1)
+    assert "stays the same when the head gets random weights" in trust.judge(measures).text
+
+
+def test_random_maps_hardly_ever_get_a_good_card(shapes: Subject) -> None:
+    pixels, labels = draw(6, seed=5)
+    levels = []
+    generator = np.random.default_rng(0)
+    for image, label in zip(pixels, labels, strict=True):
+        noise = generator.random((12, 12), np.float32)
+        measures = trust.measure(
+            shapes, image, int(label), noise, lambda *_: generator.random((12, 12), np.float32)
+        )
+        levels.append(trust.judge(measures).level)
+    assert levels.count("good") <= 1
+
+
+def test_card_is_the_same_for_the_same_seed(shapes: Subject) -> None:
+    first, second = (explained(shapes, count=1) for _ in range(2))
+    assert first == second
+
+
+def test_network_keeps_its_weights(shapes: Subject) -> None:
+    before = {name: tensor.clone() for name, tensor in shapes.network.state_dict().items()}
+    explained(shapes, count=1)
+    assert all(tensor.equal(before[name]) for name, tensor in shapes.network.state_dict().items())
+
+
+def test_head_and_deepest_block_are_found() -> None:
+    network = untrained().network
+    assert randomised.head(network) is network.get_submodule("linear1")
+    assert randomised.deepest_block(network) is network.get_submodule("conv3")
+
+
+def test_deletion_of_a_perfect_map_falls_at_once(shapes: Subject) -> None:
+    pixels, labels = draw(1, seed=5)
+    (one,) = explain_images(shapes, [pixels[0].transpose(1, 2, 0)])
+    assert one.measures is not None
+    curves = one.measures.curves
+    assert curves.deletion[0] == curves.insertion[-1] == 1
+    assert curves.deletion[-1] == curves.insertion[0] == 0
+    assert curves.gain > 0.3
+    assert one.label == SHAPES[labels[0]]
+
+
+def test_enlarged_map_keeps_its_mean() -> None:
+    values = np.random.default_rng(0).random((7, 7), np.float32)
+    assert enlarge(values, (56, 56)).mean() == pytest.approx(values.mean(), abs=0.02)
