@@ -67,7 +67,9 @@ class TransferConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(
-        "mynet", description="network of the zoo, of torchvision or timm, lite0, or path of a net.yaml"
+        "auto",
+        description="network of the zoo, of torchvision or timm, lite0, or path of a net.yaml; auto: for "
+        "photos lite0 with features, for small images mynet",
     )
     model_options: dict[str, Any] = Field({}, description="option of the network, key=value; repeatable")
     strategy: Literal["auto", "scratch", "head", "features", "partial", "norm", "full"] = Field(

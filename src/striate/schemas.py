@@ -51,7 +51,7 @@ _SET_NAME = re.compile(r"[^\W_][\w-]{0,39}")
 
 Output = Literal["logits", "log_probabilities", "logit", "probability"]
 Fit = Literal["squash", "crop", "pad"]
-Interpolation = Literal["bilinear", "bicubic"]
+Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 
 
 class Preprocess(BaseModel):

@@ -295,7 +295,11 @@ def _pad(image: Image.Image, size: tuple[int, int], preprocess: Preprocess) -> I
     return framed
 
 
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 _FITS: dict[str, Callable[[Image.Image, tuple[int, int], Preprocess], Image.Image]] = {
     "squash": _squash,
     "crop": _crop,

@@ -8,19 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate import bundle, schemas
+from striate import bundle
 from striate import config as config_file
 from striate.config import TrainConfig
 from striate.errors import RunError, TrainingError, UserError
-from striate.files import write_json
 from striate.runs import Run
-from striate.workflows import environment, facts, results
+from striate.workflows import on_features, records, results, transfer
 from striate.workflows.calibration import calibrate
 from striate.workflows.listener import Listener
 from striate.workflows.run_audit import audit_run
 
 if TYPE_CHECKING:
-    from striate.architectures import Spec
+    from striate.backbones import Choice, Plan
     from striate.data import ImageSets
     from striate.training import Checkpoint, EpochRecord, Fitted
 
@@ -69,22 +68,23 @@ def train(
 
 def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run:
     """Train from the beginning."""
-    from striate.architectures import load_spec
-
-    spec = load_spec(config.model, config.model_options)
-    run = Run.choose(out, f"{Path(config.data).stem}-{spec.name}", [config.data])
-    sets = _prepare(config, listener)
+    config, found = transfer.resolve_model(config, listener)
+    choice = transfer.choose_network(config, listener)
+    run = Run.choose(out, f"{Path(config.data).stem}-{choice.model.name}", [config.data])
+    sets = transfer.prepare_images(config, choice, found, listener)
+    if choice.strategy == "features":
+        with run.creating():
+            return on_features.train(run, config, choice, sets, listener)
     config = _fit_batch_size(config, len(sets.train), listener)
-    training = _Training.prepare(config, spec, sets, listener).with_found_lr(listener)
+    training = _Training.prepare(config, choice, sets, listener).with_found_lr(listener)
     with run.creating():
-        _record_start(run, training)
+        records.record_start(run, training.config, choice, sets, training.source)
         fitted = training.fit(run, listener)
     return _finish(run, training, fitted, listener)
 
 
 def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener: Listener) -> Run:
     """Go on from the last whole epoch of `run`, or from its beginning if there is none."""
-    from striate.architectures import load_spec
     from striate.training import CHECKPOINT_NAME, read_checkpoint
 
     if other is not None:
@@ -96,11 +96,16 @@ def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener
     _check_unfinished(run)
     file = run.checkpoints / CHECKPOINT_NAME
     checkpoint = read_checkpoint(file) if file.exists() else None  # cut short in its first epoch
-    spec = load_spec(config.model, config.model_options)
-    sets = _prepare(config, listener)
+    choice = transfer.choose_network(config, listener)
+    sets = transfer.prepare_images(config, choice, None, listener)
     if sets.fingerprint != run.facts()["data"]["fingerprint"]:
         raise RunError(f"{config.data} has changed since {run.folder} was begun; start a new run.")
-    training = _Training.prepare(config, spec, sets, listener)
+    if choice.strategy == "features":
+        return on_features.train(run, config, choice, sets, listener)
+    source = run.facts()["network"].get("weights", "random")
+    training = _Training.prepare(config, choice, sets, listener, source if checkpoint else None)
+    if training.source != source:
+        raise RunError(f"{config.weights} has changed since {run.folder} was begun; start a new run.")
     fitted = training.fit(run, listener, checkpoint)
     return _finish(run, training, fitted, listener)
 
@@ -110,32 +115,44 @@ class _Training:
     """Everything that a training needs, ready to begin."""
 
     config: TrainConfig
-    spec: Spec
+    choice: Choice
     sets: ImageSets
+    source: str  # of the first weights
+    plan: Plan | None  # what learns; None: everything
     network: Any  # of torch or of the engine, as `config.engine` says; and so are the batches
     train: Any
     val: Any
 
     @classmethod
-    def prepare(cls, config: TrainConfig, spec: Spec, sets: ImageSets, listener: Listener) -> _Training:
+    def prepare(
+        cls,
+        config: TrainConfig,
+        choice: Choice,
+        sets: ImageSets,
+        listener: Listener,
+        begun_with: str | None = None,
+    ) -> _Training:
         """Build the network and the batches.
+
+        Args:
+            config: the settings.
+            choice: the network.
+            sets: the images.
+            listener: hears how it goes.
+            begun_with: where the first weights came from, if those of a checkpoint take their place.
 
         Raises:
             SpecError: the network does not fit the images or the classes.
-            UserError: the batch is larger than the data.
+            UserError: the batch is larger than the data, or the weights do not fit.
         """
-        from striate.architectures import assemble, initial_weights
-
-        classes = len(sets.class_names)
         if config.engine == "torch":
             listener.stage("starting PyTorch", 0, 1)
         else:
             from striate.training.array_session import check_settings
 
             check_settings(config)
-        weights = initial_weights(spec, sets.preprocess.input_shape, classes, config.seed)
-        network = assemble(spec, sets.preprocess.input_shape, classes, weights, config.engine)
-        return cls(config, spec, sets, network, *_batches(config, sets))
+        network, source, plan = transfer.build_network(choice, config, sets, begun_with)
+        return cls(config, choice, sets, source, plan, network, *_batches(config, sets))
 
     def with_found_lr(self, listener: Listener) -> _Training:
         """Replace the learning rate `auto` by the one that a range test suggests."""
@@ -143,7 +160,7 @@ class _Training:
             return self
         from striate.training import find_lr
 
-        found = find_lr(self.network, self.train, self.config)
+        found = find_lr(self.network, self.train, self.config, plan=self.plan)
         listener.message(
             f"learning rate {found.suggestion:.2g}, found by a range test of {len(found.lrs)} steps."
         )
@@ -171,10 +188,11 @@ class _Training:
         if self.config.engine == "torch":
             from striate.training import fit
 
-            return fit(*parts, tensorboard=run.tensorboard if self.config.tensorboard else None, **common)
+            events = run.tensorboard if self.config.tensorboard else None
+            return fit(*parts, tensorboard=events, plan=self.plan, **common)
         from striate.training.array_session import fit_arrays
 
-        return fit_arrays(*parts, spec=self.spec, **common)
+        return fit_arrays(*parts, spec=self.choice.model.description, **common)
 
 
 def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
@@ -211,15 +229,6 @@ def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
     return train, make(sets.val, sets.preprocess, size, shuffle=False, **own)
 
 
-def _prepare(config: TrainConfig, listener: Listener) -> ImageSets:
-    from striate.data import prepare
-
-    sets = prepare(config.data_config(), progress=listener.stage)
-    for message in sets.messages:
-        listener.message(message)
-    return sets
-
-
 def default_workers() -> int:
     """Return how many processes decode large images by default: all cores but one, from 1 to 8."""
     return min(8, max(1, (os.cpu_count() or 1) - 1))
@@ -227,12 +236,11 @@ def default_workers() -> int:
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     """Return `config` with paths that do not depend on the working folder; a net's name is no path."""
-    from striate.architectures import names as nets
+    from striate.backbones.models import is_file
 
-    paths = ("data", "model", "data_root", "exclude", "relabel")
+    paths = ("data", "data_root", "exclude", "relabel")
     names = [name for name in paths if getattr(config, name) is not None]
-    if config.model in nets():
-        names.remove("model")
+    names += [name for name in ("model", "weights") if is_file(getattr(config, name))]
     return config.model_copy(update={name: config_file.located(getattr(config, name)) for name in names})
 
 
@@ -265,42 +273,16 @@ def _check_unfinished(run: Run) -> None:
         raise RunError(f"{run.folder} diverged and would diverge again. Start a new run with a lower --lr.")
 
 
-def _record_start(run: Run, training: _Training) -> None:
-    """Write what is known before the first epoch."""
-    run.write_config(training.config)
-    schemas.write_images(run.samples_file, training.sets.samples)
-    schemas.write_images(run.quarantine_file, training.sets.quarantine)
-    write_json(run.environment_file, environment.describe())
-    run.write_facts(_facts(training) | {"training": {"stopped": "running"}})
-
-
-def _facts(training: _Training) -> dict[str, Any]:
-    from striate.architectures import summarize
-
-    sets = training.sets
-    numbers = summarize(training.spec, sets.preprocess.input_shape, len(sets.class_names))
-    return {
-        "data": {
-            "name": sets.name,
-            "class_names": list(sets.class_names),
-            "fingerprint": sets.fingerprint,
-            "messages": list(sets.messages),
-            "preprocess": sets.preprocess.model_dump(mode="json"),
-        },
-        "network": facts.of_network(numbers),
-    }
-
-
 def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -> Run:
     """Write the bundle, evaluate what it holds, and write the report."""
     from striate.inference import load
 
     run.write_history(fitted.history, fitted.timing)
-    _write_bundle(run, training, fitted)
+    records.write_bundle(run, training.choice, training.sets, training.source, fitted.weights)
     classifier = load(run.model, fitted.engine.device, training.config.engine)
     splits = {"val": training.sets.val, "test": training.sets.test}
     results.predict_splits(run, classifier, splits, listener)
-    run.write_facts(_facts(training) | {"training": _outcome(fitted)})
+    records.write_facts(run, training.choice, training.sets, training.source, _outcome(fitted))
     calibrate(run)
     audit_run(run, training.config, training.sets, listener)
     results.write_results(run, listener)
@@ -310,19 +292,6 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
     if fitted.message:
         listener.message(fitted.message)
     return run
-
-
-def _write_bundle(run: Run, training: _Training, fitted: Fitted) -> None:
-    sets = training.sets
-    bundle.write(
-        run.model,
-        fitted.weights,
-        name=training.spec.name,
-        spec=training.spec.to_dict(),
-        class_names=sets.class_names,
-        preprocess=sets.preprocess,
-        data=bundle.TrainingData(name=sets.name, fingerprint=sets.fingerprint, samples=len(sets.train)),
-    )
 
 
 def _outcome(fitted: Fitted) -> dict[str, Any]:

@@ -1,0 +1,263 @@
+"""Training a linear head on the features of a frozen network, which are computed once and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate import bundle
+from striate.errors import UserError
+from striate.evaluation import predictions_table
+from striate.schemas import Predictions
+from striate.workflows import records, results
+from striate.workflows.calibration import calibrate
+from striate.workflows.run_audit import audit_run
+
+if TYPE_CHECKING:
+    from striate.backbones import Choice
+    from striate.config import TrainConfig
+    from striate.data import ImageSet, ImageSets
+    from striate.features import Features, Frozen, LinearHead, TrainedHead
+    from striate.runs import Run
+    from striate.workflows.listener import Listener
+
+IGNORED = (
+    "epochs", "batch_size", "lr", "optimizer", "momentum", "nesterov", "weight_decay", "schedule",
+    "step_epochs", "step_factor", "patience", "warmup_epochs", "label_smoothing", "class_weights", "augment",
+    "mixup", "cutmix", "clip_grad", "early_stopping", "tensorboard", "goal",
+)  # fmt: skip
+"""Settings of a training by gradient steps, which this one has none of."""
+
+
+@dataclass(frozen=True)
+class FrozenNetwork:
+    """A network whose layers below the head stay as they are.
+
+    Attributes:
+        arrays: every weight and buffer by name; those of the head are random.
+        weight_name: of the head's weight; likewise `bias_name`.
+        frozen: its features.
+        source: where its weights come from, for people.
+    """
+
+    arrays: dict[str, np.ndarray]
+    weight_name: str
+    bias_name: str
+    frozen: Frozen
+    source: str
+
+    def with_head(self, head: LinearHead) -> dict[str, np.ndarray]:
+        """Return every weight and buffer, with those of a trained head."""
+        weight = head.weight.reshape(self.arrays[self.weight_name].shape)
+        return self.arrays | {self.weight_name: weight, self.bias_name: head.bias}
+
+
+@dataclass(frozen=True)
+class FittedOnFeatures:
+    """What came of the training.
+
+    Attributes:
+        weights: every weight and buffer by name.
+        predictions: of each split but the training's, as the network would give them.
+        trained: the head and the choice of its penalty.
+        computed: images whose features were not kept from an earlier run.
+        seconds: from the first feature to the head.
+        messages: what the user should know.
+    """
+
+    weights: dict[str, np.ndarray]
+    predictions: dict[str, Predictions]
+    trained: TrainedHead
+    computed: int
+    seconds: float
+    messages: tuple[str, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `run.json` says of the training."""
+        choice = self.trained.choice
+        return {
+            "stopped": "finished",
+            "message": "",
+            "seconds": self.seconds,
+            "device": "ONNX Runtime and NumPy on cpu",
+            "penalty": choice.strength,
+            "folds": self.trained.folds,
+            "held_out_accuracy": float(choice.accuracies[choice.best]),
+            "held_out_loss": float(choice.losses[choice.best]),
+            "computed_features": self.computed,
+        }
+
+
+def train(run: Run, config: TrainConfig, choice: Choice, sets: ImageSets, listener: Listener) -> Run:
+    """Train a head, write the bundle, evaluate it and write the report.
+
+    Args:
+        run: the folder; what an earlier attempt left there is written anew.
+        config: the settings.
+        choice: the network.
+        sets: the images.
+        listener: hears how it goes.
+
+    Raises:
+        UserError: the head is not a linear one on the network's features.
+        DataError: a file cannot be read any more.
+    """
+    for message in _check(config):
+        listener.message(message)
+    network = open_network(choice, config, sets.preprocess.input_shape, len(sets.class_names))
+    records.record_start(run, config, choice, sets, network.source)
+    fitted = fit(network, config, sets, listener)
+    for message in fitted.messages:
+        listener.message(message)
+    records.write_bundle(run, choice, sets, network.source, fitted.weights)
+    for split, predictions in fitted.predictions.items():
+        run.write_predictions(split, predictions, predictions_table(predictions))
+    records.write_facts(run, choice, sets, network.source, fitted.describe())
+    calibrate(run)
+    audit_run(run, config, sets, listener)
+    results.write_results(run, listener)
+    bundle.amend(run.model, metrics=run.metrics())
+    return run
+
+
+def _check(config: TrainConfig) -> list[str]:
+    """Return a message for settings without effect.
+
+    Raises:
+        UserError: the head is not a linear one on the network's features.
+    """
+    if config.head_hidden is not None or config.head_dropout or config.head_output != "logits":
+        raise UserError(
+            "--strategy features trains a linear head with a logit for each class; for another head choose "
+            "--strategy head."
+        )
+    defaults = type(config).model_fields
+    given = [name for name in IGNORED if getattr(config, name) != defaults[name].default]
+    if not given:
+        return []
+    options = ", ".join("--" + name.replace("_", "-") for name in given)
+    return [
+        f"Without effect where a head is computed on features: {options}. Choose --strategy head to use them."
+    ]
+
+
+def open_network(
+    choice: Choice, config: TrainConfig, shape: tuple[int, int, int], classes: int
+) -> FrozenNetwork:
+    """Return the network with its first weights; torch is loaded only for one of a library.
+
+    Args:
+        choice: the network and its weights.
+        config: its seed counts.
+        shape: of the input, (C, H, W).
+        classes: outputs of the head.
+    """
+    from striate.architectures import Spec
+    from striate.backbones.last_layer import last_layer
+    from striate.backbones.lite0_weights import checksum
+    from striate.features import Frozen
+
+    described = choice.model.description
+    started = choice.model.start(
+        shape,
+        classes,
+        weights=choice.weights,
+        seed=config.seed,
+        engine="numpy" if isinstance(described, Spec) else "torch",
+    )
+    arrays = _arrays(started.network)
+    weight_name, bias_name = last_layer(started.network, described)
+    body = {name: array for name, array in arrays.items() if name not in (weight_name, bias_name)}
+
+    def module() -> Any:
+        from striate.backbones import assemble, split
+
+        return split(assemble(described, shape, classes, arrays)).extractor
+
+    key = checksum(body) + f" {described.to_dict()}"
+    return FrozenNetwork(
+        arrays, weight_name, bias_name, Frozen(_digest(key), module), started.source or "random"
+    )
+
+
+def fit(network: FrozenNetwork, config: TrainConfig, sets: ImageSets, listener: Listener) -> FittedOnFeatures:
+    """Compute features, choose the penalty on the training images alone, and train the head.
+
+    Raises:
+        DataError: a file cannot be read any more.
+    """
+    from striate.features import train_head
+
+    started = time.perf_counter()
+    parts = {"train": sets.train, "val": sets.val, "test": sets.test}
+    found = _features(network.frozen, sets, {name: part for name, part in parts.items() if part}, listener)
+    listener.stage("training the head", 0, 1)
+    trained = train_head(
+        found["train"].values,
+        sets.train.labels,
+        len(sets.class_names),
+        groups=_groups(sets),
+        seed=config.seed,
+    )
+    listener.stage("training the head", 1, 1)
+    predictions = {
+        name: _predict(trained.head, found[name].values, part, sets.class_names)
+        for name, part in parts.items()
+        if part is not None and name != "train"
+    }
+    return FittedOnFeatures(
+        weights=network.with_head(trained.head),
+        predictions=predictions,
+        trained=trained,
+        computed=sum(features.computed for features in found.values()),
+        seconds=time.perf_counter() - started,
+        messages=tuple(dict.fromkeys(text for features in found.values() for text in features.messages)),
+    )
+
+
+def _features(
+    frozen: Frozen, sets: ImageSets, parts: Mapping[str, ImageSet], listener: Listener
+) -> dict[str, Features]:
+    """Return the features of each split, in the order of its images."""
+    from striate.features import cached_features
+
+    digests = dict(zip(sets.facts["path"], sets.facts["sha256"], strict=True))
+    found = {}
+    for name, part in parts.items():
+        known = b"".join(bytes.fromhex(digests[path]) for path in part.paths)
+        rows = np.frombuffer(known, np.uint8).reshape(-1, 32)
+        found[name] = cached_features(part.pixels, rows, sets.preprocess, frozen, listener.stage)
+    return found
+
+
+def _groups(sets: ImageSets) -> Sequence[str] | None:
+    """Return the group of each training image."""
+    if sets.groups is None:
+        return None
+    groups = dict(zip(sets.samples["path"], sets.groups, strict=True))
+    return [groups[path] for path in sets.train.paths]
+
+
+def _predict(
+    head: LinearHead, features: np.ndarray, images: ImageSet, class_names: Sequence[str]
+) -> Predictions:
+    logits = head.logits(features).astype(np.float32)
+    return Predictions(tuple(images.paths), images.labels, logits, tuple(class_names))
+
+
+def _arrays(network: Any) -> dict[str, np.ndarray]:
+    """Return the weights and buffers of a network of the engine or of torch."""
+    return {
+        name: value if isinstance(value, np.ndarray) else value.detach().cpu().numpy().copy()
+        for name, value in network.state_dict().items()
+    }
+
+
+def _digest(text: str) -> str:
+    from hashlib import sha256
+
+    return sha256(text.encode()).hexdigest()

@@ -1,0 +1,154 @@
+"""What a training with a pretrained network needs besides: its choice, its images, what to say of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from striate.errors import UserError
+from striate.schemas import Preprocess
+
+if TYPE_CHECKING:
+    from striate.backbones import Choice, Model, Plan, Preprocessing
+    from striate.config import TrainConfig
+    from striate.data import ImageSets, Survey
+    from striate.workflows.listener import Listener
+
+AUTO = "auto"
+PHOTO_SIDE = 64
+"""Pixels of the median image's shorter side from which images are taken for photos."""
+EMBEDDED = "efficientnet-lite0"
+"""The network for photos: its weights come with Striate."""
+FROM_SCRATCH = "mynet"
+
+
+def choose_network(config: TrainConfig, listener: Listener) -> Choice:
+    """Return network, weights and strategy of a training; says what the user should know.
+
+    Raises:
+        SpecError: there is no such network.
+        UserError: the settings exclude each other.
+    """
+    from striate.backbones import choose
+
+    side = config.image_size
+    choice = choose(config, None if side is None else (side, side))
+    if config.engine != "torch" and choice.strategy != "scratch":
+        raise UserError(
+            f"--strategy {choice.strategy} needs PyTorch; choose --engine torch, or --strategy scratch."
+        )
+    if choice.model.has_pretrained and config.channels == "grey":
+        raise UserError(
+            f"{choice.model.name} takes colour images; grey ones are converted: leave out --channels grey."
+        )
+    for text in choice.warnings:
+        listener.message(text)
+    return choice
+
+
+def resolve_model(config: TrainConfig, listener: Listener) -> tuple[TrainConfig, Survey | None]:
+    """Return `config` with a network in place of `auto`, and what was seen of the images to choose it.
+
+    Photos, which are images of at least `PHOTO_SIDE` pixels at the median, get the embedded pretrained
+    network and, where no strategy is named, a head on its features; all others are learned from scratch.
+    """
+    if config.model != AUTO:
+        return config, None
+    from striate.data import survey
+
+    found = survey(config.data_config(), progress=listener.stage)
+    if config.strategy == AUTO:
+        computed = config.engine == "torch" and config.permute_pixels is None and config.channels != "grey"
+        photos = computed and found.median_side >= PHOTO_SIDE and config.weights == AUTO
+        changes = {"model": EMBEDDED, "strategy": "features"} if photos else {"model": FROM_SCRATCH}
+    else:
+        changes = {"model": FROM_SCRATCH if config.strategy == "scratch" else EMBEDDED}
+    return config.model_copy(update=changes), found
+
+
+def prepare_images(
+    config: TrainConfig, choice: Choice, found: Survey | None, listener: Listener
+) -> ImageSets:
+    """Return the images, prepared as a pretrained network wants them; says what the user should know.
+
+    Args:
+        config: the settings.
+        choice: the network.
+        found: the images, where they were looked at already.
+        listener: hears how it goes.
+    """
+    from striate.data import prepare
+
+    own = None if choice.model.preprocessing is None else as_input(choice.model.preprocessing)
+    sets = prepare(config.data_config(), found=found, network=own, progress=listener.stage)
+    if own is not None:
+        sets = replace(sets, messages=(*sets.messages, *_remarks(sets, choice.model)))
+    for message in sets.messages:
+        listener.message(message)
+    return sets
+
+
+def as_input(own: Preprocessing) -> Preprocess:
+    """Return what the network was trained with as the settings of an image's way in."""
+    height, width = own.size
+    return Preprocess(
+        channels=3,
+        height=height,
+        width=width,
+        crop_share=own.crop_share,
+        interpolation=own.interpolation,
+        mean=own.mean,
+        std=own.std,
+    )
+
+
+def build_network(
+    choice: Choice, config: TrainConfig, sets: ImageSets, begun_with: str | None
+) -> tuple[Any, str, Plan | None]:
+    """Return the network, where its first weights come from, and what of it learns; None: everything.
+
+    Args:
+        choice: the network, its weights and the strategy.
+        config: `seed` and `engine` count.
+        sets: the images.
+        begun_with: where the first weights came from, if those of a checkpoint take their place: then none
+            are read.
+    """
+    from striate.backbones import layout_of, make_plan
+
+    started = choice.model.start(
+        sets.preprocess.input_shape,
+        len(sets.class_names),
+        weights=choice.weights if begun_with is None else "random",
+        seed=config.seed,
+        engine=config.engine,
+    )
+    source = started.source or "random" if begun_with is None else begun_with
+    if choice.strategy == "scratch":
+        return started.network, source, None
+    return started.network, source, make_plan(choice.strategy, layout_of(started.network), choice.options)
+
+
+def describe(choice: Choice, sets: ImageSets, source: str) -> dict[str, Any]:
+    """Return strategy, origin of the weights and trainable parameters, for `run.json`."""
+    from striate.backbones import tabulate
+
+    described: dict[str, Any] = {"strategy": choice.strategy, "weights": source}
+    if choice.strategy == "scratch":
+        return described
+    layout = choice.model.layout(sets.preprocess.input_shape, len(sets.class_names))
+    table = tabulate(layout, choice.strategy, choice.options)
+    return described | {"trainable_parameters": table.trainable, "frozen_parameters": table.frozen}
+
+
+def _remarks(sets: ImageSets, model: Model) -> list[str]:
+    """Return what to say where the images are not what the network was made for."""
+    remarks = []
+    shorter = int(sets.facts[["width", "height"]].min(axis=1).median())
+    side = sets.preprocess.height
+    if shorter < side:
+        remarks.append(
+            f"The images are smaller ({shorter} pixels) than the input of {model.name} ({side}) and are "
+            "enlarged; a smaller --image-size is quicker."
+        )
+    return remarks
