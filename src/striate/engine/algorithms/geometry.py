@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from striate.engine.backend import Array, Pair, check_ndim, check_pair, check_whole
 
@@ -76,6 +76,22 @@ class Geometry:
         """Multiplications with an addition that the definition of the convolution takes, forward."""
         taps = self.weight_shape[1] * self.kernel[0] * self.kernel[1]
         return self.batch * self.out_channels * self.out_size[0] * self.out_size[1] * taps
+
+    def turned(self) -> Geometry:
+        """Return the convolution of dY that gives the gradient of x, where the stride is 1.
+
+        Its kernels are turned by half a turn, in and out exchanged, and dY padded by reach - 1 less the
+        padding of x: a *full* convolution, of which what falls on padding is left out.
+        """
+        assert self.stride == (1, 1)
+        (top, bottom), (left, right), (down, across) = *self.padding, self.reach
+        return replace(
+            self,
+            in_channels=self.out_channels,
+            out_channels=self.in_channels,
+            size=self.out_size,
+            padding=((down - 1 - top, down - 1 - bottom), (across - 1 - left, across - 1 - right)),
+        )
 
     def taps(self, row: int, column: int) -> tuple[slice, slice]:
         """Rows and columns of the padded input that the kernel's tap (row, column) meets, (H', W')."""

@@ -20,7 +20,6 @@ large or oblong kernels) or has too few tiles to pay.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
@@ -113,14 +112,7 @@ def _turned(
     grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, needs: tuple[str, ...]
 ) -> Gradients:
     """Return the gradients at stride 1, those of x and weight both by rows of dY."""
-    (top, bottom), (left, right), (down, across) = *geometry.padding, geometry.reach
-    turned = replace(
-        geometry,
-        in_channels=geometry.out_channels,
-        out_channels=geometry.in_channels,
-        size=geometry.out_size,
-        padding=((down - 1 - top, down - 1 - bottom), (across - 1 - left, across - 1 - right)),
-    )
+    turned = geometry.turned()
     band, lanes = Band.of(turned), blocks.lanes(geometry)
     kernels = band.spread(weight[:, :, ::-1, ::-1].swapaxes(0, 1))
     grad_x = blocks.channels_last(geometry.in_shape, x.dtype)
