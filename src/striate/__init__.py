@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from striate.runs import Run
     from striate.workflows.ablate import ablate
     from striate.workflows.audit import audit_data
+    from striate.workflows.augment_data import augment_data
     from striate.workflows.bench_conv import bench_conv
     from striate.workflows.compare import compare
     from striate.workflows.data import describe_data
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "ablate",
     "audit_data",
+    "augment_data",
     "bench_conv",
     "check_gradients",
     "compare",
@@ -55,6 +57,7 @@ _HOMES = {
     "bench_conv": "striate.workflows.bench_conv",
     "ablate": "striate.workflows.ablate",
     "audit_data": "striate.workflows.audit",
+    "augment_data": "striate.workflows.augment_data",
     "check_gradients": "striate.workflows.gradients",
     "compare": "striate.workflows.compare",
     "describe_data": "striate.workflows.data",

@@ -119,6 +119,19 @@ def evaluate(
     batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 256,
     device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
     engine: UsedEngine = "torch",
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="Measure instead how accurate it stays while images are shifted, turned, blurred and so on.",
+        ),
+    ] = False,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --robustness: a further model to measure beside; repeatable.", metavar="RUN_OR_BUNDLE"
+        ),
+    ] = None,
     quiet: Quiet = False,
     log: Logged = Log.text,
 ) -> None:
@@ -128,6 +141,21 @@ def evaluate(
     from striate.workflows.sets import parse_sets
 
     tune()
+    if robustness:
+        return studies.evaluate_robustness(
+            model,
+            data,
+            refused=bool(sets or costs),
+            against=against or [],
+            out=out,
+            split=split,
+            data_root=data_root,
+            batch_size=batch_size,
+            device=device,
+            engine=engine,
+            quiet=quiet,
+            log=log,
+        )
     with listener_for(log, quiet) as listener:
         run = run_evaluation(
             model,
@@ -140,6 +168,7 @@ def evaluate(
             batch_size=batch_size,
             device=device,
             engine=engine,
+            against=against or (),
             listener=listener,
         )
     listener.show_run(run)

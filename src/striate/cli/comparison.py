@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from striate.workflows.ablate import Study
+    from striate.workflows.augment_data import AugmentedData
     from striate.workflows.compare import Comparison
+    from striate.workflows.robustness import Robustness
 
 TOTAL = "total"
 TOP_DIFFERENCES = 15
@@ -102,3 +104,23 @@ def _show_differences(console: Console, result: Mapping[str, Any]) -> None:
     console.print(table)
     if len(rows) > TOP_DIFFERENCES:
         console.print(f"  {len(rows) - TOP_DIFFERENCES} more stand on the page", soft_wrap=True)
+
+
+def show_robustness(found: Robustness) -> None:
+    """Print what each model loses under each distortion, and where the page lies."""
+    console, result = result_console(), found.result
+    table = Table(box=None, pad_edge=False)
+    for column in ("distortion", *map(cell, result["models"])):
+        table.add_column(column, justify="left" if column == "distortion" else "right", overflow="fold")
+    for course in result["distortions"]:
+        losses = [curve["loss"] for curve in course["curves"]]
+        table.add_row(course["name"], *(f"{100 * loss['value']:.1f}" for loss in losses))
+    console.print(f"points of accuracy lost, of {result['samples']:,} images, on average over the levels")
+    console.print(table)
+    console.print(f"page: {one_line(str(found.page))}", soft_wrap=True, markup=False)
+
+
+def show_augmented(found: AugmentedData) -> None:
+    """Print how many images were written, and where."""
+    console = result_console()
+    console.print(f"{found.images:,} images: {one_line(str(found.folder))}", soft_wrap=True, markup=False)

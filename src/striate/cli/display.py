@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from striate.training import Progress as Step
     from striate.workflows.ablate import Study
     from striate.workflows.audit import Audit
+    from striate.workflows.augment_data import AugmentedData
     from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
     from striate.workflows.explain import Explained
     from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import PredictionTable
+    from striate.workflows.robustness import Robustness
     from striate.workflows.verification import Verification
 
 _REFRESH_SECONDS = 0.1
@@ -147,6 +149,18 @@ class ConsoleListener(Listener):
         from striate.cli.comparison import show_comparison
 
         show_comparison(found)
+
+    def show_robustness(self, found: Robustness) -> None:
+        """Print what `evaluate --robustness` found."""
+        from striate.cli.comparison import show_robustness
+
+        show_robustness(found)
+
+    def show_augmented(self, found: AugmentedData) -> None:
+        """Print what `data augment` wrote."""
+        from striate.cli.comparison import show_augmented
+
+        show_augmented(found)
 
     def show_audit(self, audit: Audit) -> None:
         """Print what `data audit` found."""

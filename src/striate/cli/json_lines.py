@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from striate.training import EpochRecord, Progress
     from striate.workflows.ablate import Study
     from striate.workflows.audit import Audit
+    from striate.workflows.augment_data import AugmentedData
     from striate.workflows.bench_conv import ConvolutionRace
     from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
     from striate.workflows.explain import Explained
     from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import Abstention, PredictionTable
+    from striate.workflows.robustness import Robustness
     from striate.workflows.verification import Verification
 
 STAGE_SECONDS = 1.0
@@ -189,6 +191,15 @@ class JsonListener(Listener):
         from striate.cli.comparison import as_record
 
         self._write("result", **as_record(found))
+
+    def show_robustness(self, found: Robustness) -> None:
+        """Tell the result of `evaluate --robustness`: what `robustness.json` holds, and where the page lies."""
+        self._write("result", folder=str(found.folder), page=str(found.page), **found.result)
+
+    def show_augmented(self, found: AugmentedData) -> None:
+        """Tell the result of `data augment`: where the images lie, and which are left out."""
+        left_out = [{"image": path, "reason": reason} for path, reason in found.left_out]
+        self._write("result", folder=str(found.folder), images=found.images, left_out=left_out)
 
     def show_audit(self, audit: Audit) -> None:
         """Tell the result of `data audit`: what `audit.json` holds, and where page and tables lie."""

@@ -1,4 +1,4 @@
-"""The commands that compare: `compare` and `ablate`."""
+"""The commands that compare, and what they compare on: `compare`, `ablate`, `data augment`, robustness."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(compare)
     app.command()(with_settings(TrainConfig)(ablate))
+    app.command("data augment")(augment)
 
 
 def compare(
@@ -98,3 +99,56 @@ def ablate(
             **settings or {},
         )
     listener.show_comparison(study)
+
+
+def augment(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not be there.", metavar="DIR")],
+    preset: Annotated[
+        str, typer.Option(help="Augmentation.", metavar="none|shift|flip-crop|writing|photo|trivial")
+    ] = "photo",
+    seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 0,
+    split: Annotated[
+        str | None, typer.Option(help="train, val or test: these images alone.", metavar="SPLIT")
+    ] = None,
+    data_root: Annotated[
+        str | None, typer.Option(help="Folder in which named data sets lie.", metavar="DIR")
+    ] = None,
+    quiet: Quiet = False,
+    log: Logged = Log.text,
+) -> None:
+    """Write every image once, augmented: a test set that shows what a network stands."""
+    from striate.workflows.augment_data import augment_data
+
+    with listener_for(log, quiet) as listener:
+        found = augment_data(
+            data, out=out, preset=preset, seed=seed, split=split, data_root=data_root, listener=listener
+        )
+    listener.show_augmented(found)
+
+
+def evaluate_robustness(
+    model: str,
+    data: str | None,
+    *,
+    refused: bool,
+    against: list[str],
+    quiet: bool,
+    log: Log,
+    **options: Any,
+) -> None:
+    """Run `evaluate --robustness`; `refused`: options were given that it does not have.
+
+    Raises:
+        UserError: so.
+    """
+    from striate.errors import UserError
+    from striate.workflows.evaluate import evaluate
+
+    if refused:
+        raise UserError("--robustness measures one set of images; leave out --set and --costs.")
+    with listener_for(log, quiet) as listener:
+        found = evaluate(model, data, robustness=True, against=against, listener=listener, **options)
+    listener.show_robustness(found)

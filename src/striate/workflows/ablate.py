@@ -160,7 +160,7 @@ def _compare(
     facts = {
         "kicker": "Ablation study",
         "title": f"{folder.name}: study",
-        "lead": _lead(made, runs, seeds, design),
+        "lead": _lead(made, runs, seeds, design, vary),
         "messages": lost,
         "settings": _shared(runs),
         "commands": [_command(made[0], vary, seeds, design, folder)],
@@ -179,7 +179,9 @@ def _entries(made: Sequence[Recipe], found: Mapping[str, Sequence[Run]]) -> list
     ]
 
 
-def _lead(made: Sequence[Recipe], runs: Sequence[Run], seeds: int, design: str) -> str:
+def _lead(
+    made: Sequence[Recipe], runs: Sequence[Run], seeds: int, design: str, vary: Mapping[str, Sequence[Any]]
+) -> str:
     samples, settings = runs[0].samples(), runs[0].config()
     trained, tested = (int((samples["split"] == split).sum()) for split in ("train", "test"))
     how = "every combination" if design == "grid" else "each change alone, and all together"
@@ -187,8 +189,12 @@ def _lead(made: Sequence[Recipe], runs: Sequence[Run], seeds: int, design: str) 
     return (
         f"{len(made)} recipes ({how}), each trained {times} for {settings.epochs} epochs on {trained:,} "
         f"images of {Path(settings.data).name}; the weights of the best epoch were measured on the same "
-        f"{tested:,} test images."
+        f"{tested:,} test images. The base: {_base(vary)}."
     )
+
+
+def _base(vary: Mapping[str, Sequence[Any]]) -> str:
+    return ", ".join(f"{name} {values[0]}" for name, values in vary.items())
 
 
 def _shared(runs: Sequence[Run]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from striate import bundle, config, schemas
 from striate.errors import UserError, unknown_name
@@ -22,8 +22,41 @@ if TYPE_CHECKING:
 
     from striate.data import LabelledImages
     from striate.inference import Classifier
+    from striate.workflows.robustness import Robustness
 
 
+@overload
+def evaluate(
+    model: PathLike,
+    data: PathLike | None = ...,
+    *,
+    sets: Mapping[str, Given] | None = ...,
+    costs: Sequence[float | str] | None = ...,
+    out: PathLike | None = ...,
+    split: str | None = ...,
+    data_root: PathLike | None = ...,
+    batch_size: int | None = ...,
+    device: str = ...,
+    engine: str = ...,
+    robustness: Literal[False] = False,
+    against: Sequence[PathLike] = ...,
+    listener: Listener | None = ...,
+) -> Run: ...
+@overload
+def evaluate(
+    model: PathLike,
+    data: PathLike | None = ...,
+    *,
+    out: PathLike | None = ...,
+    split: str | None = ...,
+    data_root: PathLike | None = ...,
+    batch_size: int | None = ...,
+    device: str = ...,
+    engine: str = ...,
+    robustness: Literal[True],
+    against: Sequence[PathLike] = ...,
+    listener: Listener | None = ...,
+) -> Robustness: ...
 def evaluate(
     model: PathLike,
     data: PathLike | None = None,
@@ -36,8 +69,10 @@ def evaluate(
     batch_size: int | None = None,
     device: str = "auto",
     engine: str = "torch",
+    robustness: bool = False,
+    against: Sequence[PathLike] = (),
     listener: Listener | None = None,
-) -> Run:
+) -> Run | Robustness:
     """Evaluate a model on labelled images, or make the report of a run anew.
 
     Args:
@@ -54,15 +89,38 @@ def evaluate(
         batch_size: images a step; by default, what fits their size.
         device: of torch: "auto", "cpu", "cuda" or "mps".
         engine: "torch"; "numpy", which never imports torch; or "cupy".
+        robustness: measure accuracy against shift, scale, rotation, blur, noise, brightness and JPEG quality
+            instead; without `data` on the test images of what the model was trained on.
+        against: further models whose robustness is measured beside.
         listener: hears how it goes.
 
     Returns:
-        The run folder that holds predictions, `metrics()` and `report`.
+        The run folder that holds predictions, `metrics()` and `report`; with `robustness` what was measured.
 
     Raises:
         UserError: the model, the data or the folder cannot be used.
     """
     listener = listener or Listener()
+    if robustness:
+        if sets is not None or costs is not None:
+            raise UserError("--robustness measures one set of images; leave out --set and --costs.")
+        from striate.workflows.robustness import measure_robustness
+
+        return measure_robustness(
+            (model, *against),
+            data,
+            out=out,
+            split=split,
+            data_root=data_root,
+            batch_size=batch_size,
+            device=device,
+            engine=engine,
+            listener=listener,
+        )
+    if against:
+        raise UserError(
+            "--against names models to measure beside in --robustness; add that, or leave it out."
+        )
     if data is not None and sets is not None:
         raise UserError("DATA and --set are both given; name the data as one more --set, or leave one out.")
     if data is None and sets is None:
@@ -105,7 +163,7 @@ class _Search:
         """Return the images of `part`; its messages are told, after its name if it is `named`."""
         from striate.data import prepare_for
 
-        only = _recorded_images(self.model, part.data, self.split or "test")
+        only = recorded_images(self.model, part.data, self.split or "test")
         found = prepare_for(
             part.data,
             self.classifier.preprocess,
@@ -134,14 +192,14 @@ class _Search:
 def _refuse_seen(model: Path, parts: Sequence[EvaluatedSet], split: str | None) -> None:
     """Refuse to measure a threshold on images that chose it, or that the network was trained on."""
     for part in parts:
-        if split in ("train", "val") and _recorded_images(model, part.data, split) is not None:
+        if split in ("train", "val") and recorded_images(model, part.data, split) is not None:
             raise UserError(
                 f"costs cannot be measured on the {split} images of {part.data}: the training has seen them. "
                 "Leave --split out."
             )
 
 
-def _recorded_images(model: Path, data: str, split: str) -> dict[str, str] | None:
+def recorded_images(model: Path, data: str, split: str) -> dict[str, str] | None:
     """Return the images of `split` with their labels in the run that made `model`, if `data` is its data.
 
     So a model is never measured on what it was trained on as if that were new. None: other data, or no run.

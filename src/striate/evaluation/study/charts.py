@@ -23,7 +23,7 @@ MAP_CLASSES = 30
 NAMED_CLASSES = 15
 """With more classes, the rows and columns of confusion bear no names; each cell tells them."""
 _WIDTH, _HEIGHT = 440, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 96, 10, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 118, 10, 42
 _SHARES = (0.005, 0.03, 0.1, 0.2, 0.35, 0.6, 0.85)
 """Shares of the true class at which a cell's colour changes, as in the report."""
 _CHANGES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3)
@@ -139,7 +139,7 @@ def _end_names(x: float, bottom: float, ends: Sequence[tuple[float, str, str]]) 
     below = bottom + 11
     for y, look, name in sorted(ends, reverse=True):
         below = min(y, below - 15)
-        yield svg.text(wording.shorten(name, 14), x + 6, below + 4, f"name {look}")
+        yield svg.text(wording.shorten(name, 15), x + 6, below + 4, f"name {look}")
 
 
 def confusion_map(counts: np.ndarray, names: Sequence[str], title: str) -> str:

@@ -1,0 +1,2 @@
+for (const image of document.querySelectorAll("img")) sharpen(image);
+addThemeButton();

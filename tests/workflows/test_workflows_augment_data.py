@@ -1,0 +1,87 @@
+"""Augmented copies of data sets."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import striate
+from striate.data.augment import augment
+from striate.errors import DataError, RunError, UserError
+
+
+@pytest.fixture
+def photos(write_stripes, tmp_path):
+    return write_stripes(
+        tmp_path / "photos", {"train/across": 3, "train/down": 3, "test/across": 2, "test/down": 2}
+    )
+
+
+def read(path):
+    return np.asarray(Image.open(path))
+
+
+def test_every_image_is_written_augmented_where_its_class_and_split_are(photos, tmp_path):
+    found = striate.augment_data(photos, out=tmp_path / "out", seed=1)
+    written = sorted(path.relative_to(found.folder) for path in found.folder.rglob("*.png"))
+    assert written == sorted(path.relative_to(photos) for path in photos.rglob("*.png"))
+    assert found.images == len(written) == 10
+    paths = sorted(photos.rglob("*.png"), key=lambda path: path.relative_to(photos).as_posix())
+    for index, path in enumerate(paths):
+        image = torch.from_numpy(read(path).transpose(2, 0, 1)[None].copy())
+        expected = augment(image, "photo", seed=1, epoch=0, indices=np.array([index])).numpy()[0]
+        np.testing.assert_array_equal(
+            read(found.folder / path.relative_to(photos)).transpose(2, 0, 1), expected
+        )
+    record = json.loads((found.folder / "augmented.json").read_text())
+    assert (record["preset"], record["seed"], record["images"]) == ("photo", 1, 10)
+
+
+def test_the_same_seed_gives_the_same_images_whichever_split_is_written(photos, tmp_path):
+    whole = striate.augment_data(photos, out=tmp_path / "whole", preset="trivial", seed=2)
+    part = striate.augment_data(photos, out=tmp_path / "part", preset="trivial", seed=2, split="test")
+    other = striate.augment_data(photos, out=tmp_path / "other", preset="trivial", seed=3, split="test")
+    names = [path.relative_to(part.folder) for path in part.folder.rglob("*.png")]
+    assert {name.parts[0] for name in names} == {"test"}
+    assert all((part.folder / name).read_bytes() == (whole.folder / name).read_bytes() for name in names)
+    assert any((part.folder / name).read_bytes() != (other.folder / name).read_bytes() for name in names)
+
+
+def test_images_that_do_not_decode_are_left_out_and_names_told_apart(photos, tmp_path):
+    (photos / "test" / "down" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    Image.open(photos / "test" / "down" / "000.png").save(photos / "test" / "down" / "000.jpg")
+    found = striate.augment_data(photos, out=tmp_path / "out", split="test")
+    assert [path for path, _ in found.left_out] == ["test/down/broken.jpg"]
+    names = sorted(path.name for path in (found.folder / "test" / "down").iterdir())
+    assert names == ["000-2.png", "000.png", "001.png"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"preset": "phto"}, UserError, "did you mean 'photo'"),
+        ({"split": "tset"}, UserError, "did you mean 'test'"),
+        ({"split": "val"}, DataError, "no split 'val'; it has train, test"),
+        ({"out": "photos"}, RunError, "is there already"),
+        ({"out": "photos/new"}, UserError, "lies within"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_and_nothing_left(
+    photos, tmp_path, monkeypatch, options, error, text
+):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(error, match=text):
+        striate.augment_data("photos", **{"out": "out"} | options)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_failure_half_way_leaves_no_folder(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr("striate.workflows.augment_data._record", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        striate.augment_data(photos, out=tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]

@@ -1,0 +1,64 @@
+"""Robustness of trained models on their own test images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import striate
+from striate.data.distortions import DISTORTIONS
+from striate.errors import DataError, UserError
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Three networks on small noisy squares, of which one sees permuted pixels and one another split."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("robustness")
+    generator = np.random.default_rng(0)
+    for label, bright in (("dark", 60), ("light", 190)):
+        (folder / "data" / label).mkdir(parents=True)
+        for number in range(16):
+            pixels = np.clip(generator.normal(bright, 25, (8, 8)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "data" / label / f"{number}.png")
+    common = {"model": "mlp", "model_options": {"hidden": 8}, "epochs": 3, "batch_size": 4, "engine": "numpy"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("striate.workflows.results.write_figures", lambda *_: None)
+        patch.setenv("STRIATE_CACHE", str(folder / "cache"))
+        patch.setenv("STRIATE_STATE", str(folder / "state"))
+        more = {"plain": {}, "permuted": {"permute_pixels": 1}, "other": {"split_seed": 5}}
+        return {
+            name: striate.train(folder / "data", out=folder / name, **common, **each)
+            for name, each in more.items()
+        }
+
+
+def test_models_are_measured_on_the_test_images_of_their_training(trained, tmp_path):
+    runs = [trained["plain"].folder, trained["permuted"].folder]
+    found = striate.evaluate(runs[0], robustness=True, against=runs[1:], engine="numpy", out=tmp_path / "out")
+    assert found.result["models"] == ["plain", "permuted"]
+    assert [course["name"] for course in found.result["distortions"]] == list(DISTORTIONS)
+    for number, name in enumerate(found.result["models"]):
+        clean = trained[name].metrics()["test"]["accuracy"]["value"]
+        for course in found.result["distortions"]:
+            points = {point["level"]: point["value"] for point in course["curves"][number]["points"]}
+            assert points[course["neutral"]] == clean
+    assert found.page.read_text().count('class="levels"') == len(DISTORTIONS)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"robustness": True, "against": ["other"]}, DataError, "would see different images"),
+        ({"robustness": True, "costs": (1, 2)}, UserError, "leave out --set and --costs"),
+        ({"against": ["other"]}, UserError, "--robustness"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(trained, tmp_path, options, error, text):
+    against = [trained[name].folder for name in options.pop("against", [])]
+    with pytest.raises(error, match=text):
+        striate.evaluate(
+            trained["plain"].folder, engine="numpy", out=tmp_path / "out", against=against, **options
+        )
+    assert not (tmp_path / "out").exists()
