@@ -218,10 +218,10 @@ def _unknown(name: str) -> str:
     known = [*architectures.names(), *registry.names()]
     theirs = [other for library in LIBRARIES for other in open_library(library).names()]
     close = difflib.get_close_matches(name.lower(), list(dict.fromkeys([*known, *theirs])), n=3, cutoff=0.5)
-    guesses = [repr(guess) for guess in close]
-    question = f": did you mean {' or '.join(guesses)}?" if guesses else "."
+    question = f": did you mean {close[0]!r}?" if close else "."
+    others = f" Also near: {', '.join(close[1:])}." if close[1:] else ""
     return (
-        f"unknown model {name!r}{question} Known: {', '.join(sorted(known))}, the classifiers of torchvision "
+        f"unknown model {name!r}{question}{others} Known: {', '.join(sorted(known))}, the classifiers of torchvision "
         "and the networks of timm. Or give the path of a .yaml file."
     )
 
