@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
     from striate.workflows.explain import explain
+    from striate.workflows.one_number import explain_number
     from striate.workflows.gradients import check_gradients
     from striate.workflows.lesson import lesson
     from striate.workflows.predict import predict
@@ -43,6 +44,7 @@ __all__ = [
     "describe_data",
     "evaluate",
     "explain",
+    "explain_number",
     "lesson",
     "load",
     "predict",
@@ -63,6 +65,7 @@ _HOMES = {
     "describe_data": "striate.workflows.data",
     "evaluate": "striate.workflows.evaluate",
     "explain": "striate.workflows.explain",
+    "explain_number": "striate.workflows.one_number",
     "load": "striate.inference",
     "lesson": "striate.workflows.lesson",
     "predict": "striate.workflows.predict",

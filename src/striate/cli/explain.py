@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
-from striate.cli.text import one_line
+from striate.cli.text import one_line, plain
+from striate.errors import UserError
 
 if TYPE_CHECKING:
     from striate.workflows.explain import Explained
@@ -51,6 +53,17 @@ def explain(
         str | None,
         typer.Option(help="Layer to look at; by default the last convolution.", metavar="NAME|NUMBER"),
     ] = None,
+    pixel: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of a map: every product of which this number of a layer is made.",
+            metavar="LAYER,CHANNEL,Y,X",
+        ),
+    ] = None,
+    gradient: Annotated[
+        bool,
+        typer.Option("--gradient", help="With --pixel: the gradient for the layer's input at that place."),
+    ] = False,
     trust: Annotated[bool, typer.Option("--trust/--no-trust", help="With a trust card for each map.")] = True,
     out: Out = None,
     device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
@@ -63,6 +76,10 @@ def explain(
     from striate.workflows.explain import explain as run_explanation
 
     tune()
+    if gradient and pixel is None:
+        raise UserError("--gradient says which number --pixel takes apart; give --pixel LAYER,CHANNEL,Y,X.")
+    if pixel is not None:
+        return _show_number(model, images or [], pixel, gradient, class_name, out, device, log)
     with listener_for(log, quiet) as listener:
         explained = run_explanation(
             model,
@@ -78,6 +95,31 @@ def explain(
             listener=listener,
         )
     listener.show_explained(explained)
+
+
+def _show_number(
+    model: str,
+    images: list[Path],
+    pixel: str,
+    gradient: bool,
+    class_name: str | None,
+    out: Path | None,
+    device: str,
+    log: Log,
+) -> None:
+    from striate.workflows.one_number import explain_number
+
+    if len(images) != 1:
+        raise UserError(f"--pixel takes one image apart; {len(images)} are given.")
+    number = explain_number(
+        model, images[0], pixel, gradient=gradient, class_name=class_name, out=out, device=device
+    )
+    if log is Log.json:
+        from striate.cli import json_lines
+
+        json_lines.write(sys.stdout, "result", **number.facts())
+    else:
+        print(plain(str(number)))
 
 
 def show_explained(explained: Explained) -> None:
