@@ -1,0 +1,246 @@
+"""Studies: what they train, how they go on, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from written_runs import write_run
+
+import striate
+from striate.errors import DataError, RunError, TrainingError, UserError
+from striate.runs import Run
+from striate.workflows import ablate as workflow
+from striate.workflows.designs import parse_vary, recipes
+
+VARY = {"batch_norm": ["off", "on"], "dropout": ["0", "0.5"]}
+
+
+def names(vary, design="grid", **settings):
+    return [recipe.name for recipe in recipes({"data": "x", "model": "stride-cnn"} | settings, vary, design)]
+
+
+def test_a_grid_has_every_combination_and_begins_with_the_base():
+    assert names(VARY) == ["base", "dropout=0.5", "batch_norm=on", "batch_norm=on, dropout=0.5"]
+
+
+def test_one_at_a_time_has_the_base_each_change_alone_and_all_together():
+    vary = VARY | {"augment": ["none", "shift", "flip-crop"]}
+    expected = ["base", "batch_norm=on", "dropout=0.5", "augment=shift", "augment=flip-crop", "all together"]
+    found = recipes({"data": "x", "model": "stride-cnn"}, vary, "one-at-a-time")
+    assert [recipe.name for recipe in found] == expected
+    assert found[-1].settings["augment"] == "flip-crop"
+    assert found[-1].settings["model_options"] == {"batch_norm": "on", "dropout": "0.5"}
+    assert names({"dropout": ["0", "0.5"]}, "one-at-a-time") == ["base", "dropout=0.5"]
+
+
+def test_none_unsets_what_can_be_unset_and_is_a_choice_elsewhere():
+    found = recipes({"data": "x"}, {"clip_grad": ["none", "1"], "augment": ["none", "shift"]}, "grid")
+    assert [(recipe.config(0).clip_grad, recipe.config(0).augment) for recipe in found] == [
+        (None, "none"),
+        (None, "shift"),
+        (1.0, "none"),
+        (1.0, "shift"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("vary", "settings", "text"),
+    [
+        ({"droput": ["0", "1"]}, {}, "did you mean 'dropout'"),
+        ({"dropout": ["0", "0.5"]}, {"model": "vgg6"}, "unknown setting or option of vgg6 'dropout'"),
+        ({"momentum": ["0.8", "0.9"]}, {}, "needs --optimizer sgd"),
+        ({"patience": ["1", "2"]}, {"schedule": "step"}, "needs --schedule plateau"),
+        ({"goal": ["0.8", "0.9"]}, {}, "no effect on the result"),
+        ({"dropout": ["0", "0.0"]}, {}, "are the same network and training"),
+        ({"batch_norm": ["off", "no"]}, {}, "are the same network and training"),
+        ({"dropout": ["0.5"]}, {}, "expected two or more"),
+        ({"seed": ["1", "2"]}, {}, "--seeds"),
+        ({"data": ["a", "b"]}, {}, "different test images"),
+        ({"augment": ["none", "flipcrop"]}, {}, "did you mean 'flip-crop'"),
+        ({}, {}, "nothing varies"),
+    ],
+)
+def test_what_does_not_exist_or_has_no_effect_is_refused(vary, settings, text):
+    with pytest.raises(UserError, match=text):
+        names(vary, **settings)
+
+
+@pytest.mark.parametrize("text", ["dropout", "=1,2", "dropout="])
+def test_text_that_varies_nothing_is_refused(text):
+    with pytest.raises(UserError, match="expected KEY=V1,V2"):
+        parse_vary([text])
+
+
+class Trainings:
+    """Stands in for `train`: writes a run, and can be told to end in other ways.
+
+    Attributes:
+        made: (model options, seed) of each training that was begun or gone on with.
+        ends: how the next ones end, by their number.
+    """
+
+    def __init__(self) -> None:
+        self.made = []
+        self.ends = {}
+
+    def __call__(self, *, out=None, resume=None, listener=None, **settings):
+        folder = resume or out
+        if resume:
+            settings = {"data": Run(folder).config().data, "model": Run(folder).config().model}
+            settings |= {
+                "model_options": Run(folder).config().model_options,
+                "seed": Run(folder).config().seed,
+            }
+        self.made.append((str(settings.get("model_options")), settings["seed"]))
+        end = self.ends.pop(len(self.made), "finished")
+        if end == "killed":  # kill -9 before anything could be resumed
+            folder.mkdir(parents=True)
+            (folder / "config.yaml").write_text("half")
+            raise KeyboardInterrupt
+        if resume:
+            run = Run(folder)
+        else:
+            run = write_run(folder, settings.pop("data"), skill=0.8, draw=len(self.made), **settings)
+        run.write_facts(run.facts() | {"training": {"stopped": end, "seconds": 1.0}})
+        if end in ("finished", "non-finite"):
+            run.report.write_text("report")
+            run.samples_file.write_text("path,label,split,note\na,across,train,\nb,down,test,\n")
+        if end == "non-finite":
+            raise TrainingError("the loss is NaN.")
+        return run
+
+
+@pytest.fixture
+def trainings(monkeypatch, tmp_path):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    stand_in = Trainings()
+    monkeypatch.setattr(workflow, "train", stand_in)
+    return stand_in
+
+
+def study(**more):
+    options = {"vary": {"dropout": ["0", "0.5"]}, "seeds": 2, "model": "stride-cnn", "out": "study"} | more
+    return striate.ablate("data", **options)
+
+
+def test_every_recipe_is_trained_with_every_seed_on_one_split(trainings):
+    found = study()
+    assert trainings.made == [
+        ("{'dropout': '0'}", 0),
+        ("{'dropout': '0.5'}", 0),
+        ("{'dropout': '0'}", 1),
+        ("{'dropout': '0.5'}", 1),
+    ]
+    assert {name: len(runs) for name, runs in found.runs.items()} == {"base": 2, "dropout=0.5": 2}
+    assert {Run(run).config().split_seed for runs in found.runs.values() for run in runs} == {0}
+    assert [entry["settings"] for entry in found.result["entries"]] == [{"dropout": "0"}, {"dropout": "0.5"}]
+    assert "striate ablate" in found.page.read_text()
+
+
+@pytest.mark.parametrize("end", ["killed", "interrupted"])
+def test_a_study_goes_on_where_it_stopped_and_counts_nothing_twice(trainings, end):
+    trainings.ends = {3: end}
+    with pytest.raises(KeyboardInterrupt):
+        study()
+    assert len(trainings.made) == 3
+    found = study()
+    assert len(trainings.made) == 5  # the third again, and the fourth
+    assert all(len(entry["runs"]) == 2 for entry in found.result["entries"])
+    again = study()
+    assert len(trainings.made) == 5
+    assert again.result == found.result
+
+
+def test_more_seeds_and_values_are_added_to_what_is_there(trainings):
+    study()
+    found = study(seeds=3, vary={"dropout": ["0", "0.5", "0.2"]})
+    assert len(trainings.made) == 4 + 5
+    assert [len(entry["runs"]) for entry in found.result["entries"]] == [3, 3, 3]
+
+
+def test_a_training_that_diverges_is_left_out_and_told(trainings):
+    trainings.ends = {2: "non-finite"}
+    found = study()
+    assert [len(entry["runs"]) for entry in found.result["entries"]] == [2, 1]
+    assert "1 of 2 runs diverged" in found.page.read_text()
+    assert len(trainings.made) == 4
+    study()
+    assert len(trainings.made) == 4  # it would diverge again
+
+
+def test_a_study_whose_base_diverges_cannot_be_compared(trainings):
+    trainings.ends = {1: "non-finite", 3: "non-finite"}
+    with pytest.raises(TrainingError, match="lower --lr"):
+        study()
+
+
+def test_a_folder_of_another_study_or_of_something_else_is_refused(trainings, tmp_path):
+    study()
+    with pytest.raises(RunError, match="begun with epochs None, not 3"):
+        study(epochs=3)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("")
+    with pytest.raises(RunError, match="something else"):
+        study(out="full")
+    (tmp_path / "study" / "study.json").write_text("{}")
+    with pytest.raises(RunError, match="cannot read"):
+        study()
+
+
+def test_a_second_process_in_the_same_study_is_refused(trainings, monkeypatch):
+    monkeypatch.setattr("striate.workflows.study_folder._locked", lambda _: False)
+    with pytest.raises(RunError, match="another process"):
+        study()
+
+
+def test_settings_that_move_the_test_images_are_refused_before_training(trainings, write_stripes, tmp_path):
+    write_stripes(tmp_path / "data", {"across": 12, "down": 12})
+    with pytest.raises(DataError, match="changes which images are tested"):
+        study(vary={"val_fraction": ["0.1", "0.3"], "test_fraction": ["0.1", "0.4"]})
+    assert trainings.made == []
+
+
+def test_a_study_of_real_trainings_from_the_command_line(write_stripes, tmp_path, monkeypatch, capsys):
+    from striate.cli import run
+
+    monkeypatch.setattr("striate.workflows.results.write_figures", lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    write_stripes(tmp_path / "photos", {"across": 16, "down": 16})
+    words = "ablate photos --model mlp --vary hidden=2,16 --seeds 1 --epochs 1 --batch-size 8 --engine numpy"
+    assert run([*words.split(), "--log", "json", "--out", "study"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [entry["name"] for entry in result["entries"]] == ["base", "hidden=16"]
+    runs = [entry["runs"][0] for entry in result["entries"]]
+    assert run(["compare", *runs, "--out", "compared"]) == 0
+    printed = capsys.readouterr().out
+    assert "models have been scored on the test images" in printed or "model has been" in printed
+    assert "page: compared/comparison.html" in printed
+
+
+@pytest.mark.slow
+def test_a_study_that_is_killed_goes_on(write_stripes, tmp_path, own_cache):
+    write_stripes(tmp_path / "photos", {"across": 16, "down": 16})
+    words = "ablate photos --model mlp --vary hidden=2,16 --seeds 2 --epochs 2 --batch-size 8 --engine numpy"
+    command = [sys.executable, "-m", "striate", *words.split(), "--out", "study", "-q"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    second = tmp_path / "study" / "runs" / "hidden=16" / "seed-0"
+    deadline = time.monotonic() + 120
+    while not second.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0
+    result = json.loads((tmp_path / "study" / "comparison.json").read_text())
+    assert [len(entry["runs"]) for entry in result["entries"]] == [2, 2]
+    lines = [
+        line for path in (own_cache / "state" / "looks").iterdir() for line in path.read_text().splitlines()
+    ]
+    assert len({json.loads(line)["run"] for line in lines}) == len(lines)
+    assert os.path.getsize(tmp_path / "study" / "comparison.html") > 10_000
