@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from striate.workflows.gradients import check_gradients
     from striate.workflows.lesson import lesson
     from striate.workflows.predict import predict
+    from striate.workflows.receptive_fields import receptive_fields
     from striate.workflows.summary import summary
     from striate.workflows.train import train
     from striate.workflows.verify import verify
@@ -48,6 +49,7 @@ __all__ = [
     "lesson",
     "load",
     "predict",
+    "receptive_fields",
     "summary",
     "train",
     "verify",
@@ -69,6 +71,7 @@ _HOMES = {
     "load": "striate.inference",
     "lesson": "striate.workflows.lesson",
     "predict": "striate.workflows.predict",
+    "receptive_fields": "striate.workflows.receptive_fields",
     "summary": "striate.workflows.summary",
     "train": "striate.workflows.train",
     "verify": "striate.workflows.verify",
@@ -76,6 +79,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "filters":
+        return importlib.import_module("striate.filters")
     if name not in _HOMES:
         raise AttributeError(f"module 'striate' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
