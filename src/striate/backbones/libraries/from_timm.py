@@ -11,7 +11,7 @@ from timm.data.config import resolve_data_config
 
 from striate.backbones.libraries.library import Weights, fetch
 from striate.backbones.preprocessing import Interpolation, Preprocessing
-from striate.errors import UserError
+from striate.errors import SpecError, UserError
 
 VERSION: str = timm.__version__
 IGNORED: tuple[str, ...] = ()
@@ -48,7 +48,8 @@ def build(name: str, arguments: dict[str, Any]) -> tuple[torch.nn.Module, int]:
         network: Any = timm.create_model(name, pretrained=False, **arguments)
     except (TypeError, AssertionError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"timm cannot build {name} with {arguments or 'its defaults'}: {reason}") from error
+        given = arguments or "its defaults"
+        raise SpecError(f"timm {VERSION} cannot build {name} with {given}: {reason}") from error
     return network, int(network.num_classes)
 
 

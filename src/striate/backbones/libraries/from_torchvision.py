@@ -15,6 +15,7 @@ from torchvision import models
 
 from striate.backbones.libraries.library import Weights, fetch
 from striate.backbones.preprocessing import Preprocessing
+from striate.errors import SpecError
 
 VERSION: str = torchvision.__version__
 IGNORED = ("aux1.", "aux2.", "AuxLogits.")
@@ -47,7 +48,11 @@ def arguments(name: str, size: tuple[int, int] | None) -> dict[str, Any]:
 
 def build(name: str, arguments: dict[str, Any]) -> tuple[torch.nn.Module, int]:
     """Return the network with random weights and the number of its outputs."""
-    return models.get_model(name, weights=None, **arguments), CLASSES
+    try:
+        return models.get_model(name, weights=None, **arguments), CLASSES
+    except (TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SpecError(f"torchvision {VERSION} cannot build {name} with {arguments}: {reason}") from error
 
 
 def preprocessing(name: str) -> Preprocessing:
