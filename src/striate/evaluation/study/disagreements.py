@@ -26,9 +26,10 @@ def choose(
 ) -> dict[str, Any]:
     """Return which images the page shows, ready for `offline_page.script_json`.
 
-    `images` holds `[name, true class, [[class, runs] of each entry], thumbnail]`: the class that most runs of
-    the entry named and how many did; the thumbnail as a position in `thumbnails`, or -1. `pairs` holds, for
-    each comparison on this set, `only_first` and `only_second`: positions in `images`. The pairs and kinds
+    `images` holds `[name, true class, [[class, runs] of each entry], thumbnail]`: the right class where more
+    than half of the runs named it, else the commonest mistake, and how many runs answered so; the thumbnail
+    as a position in `thumbnails`, or -1. `pairs` holds, for each comparison on this set, `only_first` and
+    `only_second`: positions in `images`. The pairs and kinds
     take turns, so that each shows its surest mistakes before the room is used up.
 
     Args:
@@ -72,12 +73,24 @@ def _disagreements(answers: Answers, first: slice, second: slice) -> list[list[i
 
 
 def _image(answers: Answers, image: int, parts: Sequence[slice]) -> list[Any]:
-    given = []
-    for part in parts:
-        classes, runs = np.unique(answers.predicted[part, image], return_counts=True)
-        most = int(np.argmax(runs))
-        given.append([int(classes[most]), int(runs[most])])
-    return [answers.images[image], int(answers.labels[image]), given, -1]
+    label = int(answers.labels[image])
+    given = [list(_answer(answers.predicted[part, image], label)) for part in parts]
+    return [answers.images[image], label, given, -1]
+
+
+def _answer(predicted: np.ndarray, label: int) -> tuple[int, int]:
+    """Return the right class if more than half of the runs named it, else the commonest mistake; how many did.
+
+    Args:
+        predicted: int64 (R,), what the runs of an entry answered.
+        label: the right class.
+    """
+    right = predicted == label
+    if right.mean() > 0.5:
+        return label, int(np.count_nonzero(right))
+    classes, runs = np.unique(predicted[~right], return_counts=True)
+    most = int(np.argmax(runs))
+    return int(classes[most]), int(runs[most])
 
 
 def _add_thumbnails(chosen: dict[str, Any], thumbnails: Thumbnails, room: int) -> None:
