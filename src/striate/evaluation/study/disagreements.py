@@ -79,7 +79,7 @@ def _image(answers: Answers, image: int, parts: Sequence[slice]) -> list[Any]:
 
 
 def _answer(predicted: np.ndarray, label: int) -> tuple[int, int]:
-    """Return the right class if more than half of the runs named it, else the commonest mistake; how many did.
+    """Return the right class if most runs named it, else the commonest mistake, and how many did.
 
     Args:
         predicted: int64 (R,), what the runs of an entry answered.
