@@ -8,6 +8,8 @@ The functions of the command line under the same names: `train`, `evaluate`, `pr
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from striate.version import __version__
@@ -88,3 +90,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """Keeps `striate.lesson` the function when the room of the same name is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, unless the import system binds a room to the name of a function."""
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

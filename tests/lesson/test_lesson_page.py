@@ -296,6 +296,14 @@ def test_every_screen_is_accessible_and_fits(open_page, own_page, theme, width):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
 
 
+def test_every_screen_prints_on_one_sheet(open_page, own_page):
+    page = open_page(own_page)
+    for name in page.evaluate("screens.map(({ name }) => name)"):
+        page.evaluate("(name) => showScreen(screens.find((screen) => screen.name === name))", name)
+        sheets = re.findall(rb"/Type\s*/Page[^s]", page.pdf(prefer_css_page_size=True))
+        assert len(sheets) == 1, name
+
+
 def test_nothing_moves_while_the_window_does(open_page, plain_page):
     page = open_page(plain_page, "#screen=convolution&picture=cat&side=12&kernel=box-3")
     boxes = """[...document.querySelectorAll("#screen-convolution :is(canvas, button)")]

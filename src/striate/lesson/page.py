@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 KERNELS = ("sobel-x", "sobel-y", "edge-detect", "diagonal-edge", "box-3", "sharpen", "emboss", "identity")
 """Offered for the step-by-step convolution, the first one at the start; named as in `striate.filters`."""
+GALLERY = (*filters.KERNELS, "box-5", "gaussian-7")
+"""Shown on the screen of filters."""
 SCRIPTS = (
     "ops.js",
     "page.js",
@@ -28,6 +30,9 @@ SCRIPTS = (
     "convolution.js",
     "trace.js",
     "network.js",
+    "filters.js",
+    "functions.js",
+    "field.js",
     "start.js",
 )
 
@@ -72,7 +77,17 @@ def _page_data(
         "pictures": shown,
         "pictureSide": SIDE,
         "kernels": {name: filters.named(name).weights.tolist() for name in KERNELS},
+        "gallery": [_gallery_entry(filters.named(name)) for name in GALLERY],
         "network": network,
+    }
+
+
+def _gallery_entry(kernel: filters.Kernel) -> dict[str, Any]:
+    return {
+        "name": kernel.name,
+        "about": kernel.about,
+        "source": kernel.source,
+        "rows": kernel.weights.tolist(),
     }
 
 

@@ -28,7 +28,6 @@ function startNetwork() {
   listenToMaps();
   for (const name of ["input", "maps", "one", "map"]) if (netIds[name]) watchSize(netIds[name], drawNetSoon);
   addScreen({ name: "network", draw: drawNet, write: writeNet, read: readNet });
-  readNet(new URLSearchParams());
 }
 
 // The nodes of the page's data with their weights as tensors.
@@ -374,7 +373,7 @@ function drawMaps() {
     frameCells(context, net.mapsGrid, Math.floor(net.place.channel / columns), net.place.channel % columns, 1, 1, "output", 3);
   }
   netIds["maps-title"].textContent = say("net.maps", { layer: nodeName(node) });
-  netIds["maps-help"].textContent = say("net.maps.help", { low: shown(range.low), high: shown(range.high) });
+  netIds["maps-help"].textContent = say(isMaps(node) ? "net.maps.help" : "net.maps.help.values", { low: shown(range.low), high: shown(range.high) });
 }
 
 function drawTiles(context, node, data, range) {
@@ -515,6 +514,10 @@ function valueAt(place) {
 
 function placeText({ node, channel, row, column }) {
   const layer = nodeName(net.nodes[node]);
+  const { classes, cut } = PAGE.network;
+  if (!cut && node === net.nodes.length - 1 && classes.length === net.nodes[node].shape[0]) {
+    return say("net.why.place.class", { layer, name: classes[channel] });
+  }
   const at = { layer, channel: channel + 1, row: row + 1, column: column + 1 };
   return say(isMaps(net.nodes[node]) ? "net.why.place" : "net.why.place.value", at);
 }

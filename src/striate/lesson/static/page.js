@@ -69,6 +69,7 @@ function addScreen(screen) {
     writeAddress();
   });
   screen.link = link;
+  screen.read(new URLSearchParams());
   byId("tabs").append(element("li", {}, link));
 }
 

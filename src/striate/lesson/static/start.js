@@ -1,5 +1,8 @@
 startConvolution();
 startNetwork();
+startFilters();
+startFunctions();
+startField();
 readAddress();
 startTheme();
 addEventListener("hashchange", readAddress);
