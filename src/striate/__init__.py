@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
     from striate.workflows.explain import explain
+    from striate.workflows.layer_outputs import show_activations
     from striate.workflows.one_number import explain_number
     from striate.workflows.gradients import check_gradients
     from striate.workflows.lesson import lesson
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "predict",
     "receptive_fields",
+    "show_activations",
     "summary",
     "train",
     "verify",
@@ -74,6 +76,7 @@ _HOMES = {
     "lesson": "striate.workflows.lesson",
     "predict": "striate.workflows.predict",
     "receptive_fields": "striate.workflows.receptive_fields",
+    "show_activations": "striate.workflows.layer_outputs",
     "summary": "striate.workflows.summary",
     "train": "striate.workflows.train",
     "verify": "striate.workflows.verify",

@@ -53,6 +53,13 @@ def explain(
         str | None,
         typer.Option(help="Layer to look at; by default the last convolution.", metavar="NAME|NUMBER"),
     ] = None,
+    activations: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of a map: what this layer puts out for an image or two, drawn into the file --out.",
+            metavar="LAYER",
+        ),
+    ] = None,
     pixel: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +87,8 @@ def explain(
         raise UserError("--gradient says which number --pixel takes apart; give --pixel LAYER,CHANNEL,Y,X.")
     if pixel is not None:
         return _show_number(model, images or [], pixel, gradient, class_name, out, device, log)
+    if activations is not None:
+        return _show_activations(model, images or [], activations, out, device, log, quiet)
     with listener_for(log, quiet) as listener:
         explained = run_explanation(
             model,
@@ -95,6 +104,22 @@ def explain(
             listener=listener,
         )
     listener.show_explained(explained)
+
+
+def _show_activations(
+    model: str, images: list[Path], layer: str, out: Path | None, device: str, log: Log, quiet: bool
+) -> None:
+    from striate.workflows.layer_outputs import show_activations
+
+    file = out or Path("activations.png")
+    with listener_for(log, quiet) as listener:
+        show_activations(model, images, layer, out=file, device=device, listener=listener)
+    if log is Log.json:
+        from striate.cli import json_lines
+
+        json_lines.write(sys.stdout, "result", picture=str(file))
+    else:
+        print(f"picture: {one_line(str(file))}")
 
 
 def _show_number(

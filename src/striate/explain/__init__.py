@@ -13,29 +13,36 @@ from striate.explain.fields import LayerField, ReceptiveFields, receptive_fields
 if TYPE_CHECKING:
     from striate.explain.explaining import Request, explain_images
     from striate.explain.explanation import Explanation
+    from striate.explain.layer_outputs import Activations, activations, most_responsive
     from striate.explain.maps import METHODS, Maps, class_maps
     from striate.explain.subject import Subject
 
 __all__ = [
     "METHODS",
+    "Activations",
     "Explanation",
     "LayerField",
     "Maps",
     "ReceptiveFields",
     "Request",
     "Subject",
+    "activations",
     "class_maps",
     "explain_images",
+    "most_responsive",
     "receptive_fields",
 ]
 
 _HOMES = {
     "METHODS": "maps",
+    "Activations": "layer_outputs",
     "Explanation": "explanation",
     "Maps": "maps",
     "Request": "explaining",
     "Subject": "subject",
+    "activations": "layer_outputs",
     "class_maps": "maps",
+    "most_responsive": "layer_outputs",
     "explain_images": "explaining",
 }
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from striate.errors import UserError, nearest
+from striate.errors import UserError
+from striate.explain.naming import find_name
 from striate.explain.subject import held, hooked
 
 
@@ -36,13 +37,7 @@ def find_layer(network: nn.Module, layer: str | int) -> str:
     Raises:
         UserError: there is no such layer; the text lists them, the nearest first.
     """
-    names = layer_names(network)
-    if layer in names:
-        return str(layer)
-    try:
-        return names[int(layer)]
-    except (ValueError, IndexError):
-        raise UserError(_no_such_layer(str(layer), names)) from None
+    return find_name(layer, layer_names(network))
 
 
 def trace(network: nn.Module, input_shape: Sequence[int]) -> list[Call]:
@@ -103,11 +98,3 @@ def _noting(calls: list[Call], name: str) -> Any:
 
 def _is_map(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[1] * shape[2] > 1
-
-
-def _no_such_layer(layer: str, names: Sequence[str]) -> str:
-    guess = nearest(layer, names)
-    question = f"did you mean {guess!r}? " if guess else ""
-    others = [name for name in names if name != guess]
-    listed = ", ".join([guess, *others] if guess else others)
-    return f"no layer {layer!r}: {question}There are {len(names)}, numbered from 0: {listed}."

@@ -1,0 +1,188 @@
+"""What the layers of a network put out for images: channels, dead channels, the images that excite one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from striate.errors import UserError
+from striate.explain.naming import check_channel, find_name
+from striate.inference import Classifier
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from striate.data import ImageSet
+
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What one layer puts out for some images. In a notebook it shows itself.
+
+    Attributes:
+        layer: its name.
+        values: float32 (N, C, h, w); of a layer without places h = w = 1.
+        images: (N,), what they are called.
+    """
+
+    layer: str
+    values: np.ndarray
+    images: tuple[str, ...]
+
+    @property
+    def dead(self) -> np.ndarray:
+        """int64: the channels that have one and the same value for all images, everywhere."""
+        flat = self.values.transpose(1, 0, 2, 3).reshape(self.values.shape[1], -1)
+        return np.flatnonzero(np.ptp(flat, axis=1) == 0)
+
+    @property
+    def means(self) -> np.ndarray:
+        """float32 (N, C): the mean of each channel."""
+        means: np.ndarray = self.values.mean(axis=(2, 3))
+        return means
+
+    def telling_apart(self, count: int = 8) -> np.ndarray:
+        """Return the channels whose means differ most between the first two images, the strongest first.
+
+        A difference counts relative to how large a channel's values are.
+
+        Raises:
+            UserError: there are not two images.
+        """
+        if len(self.values) < 2:
+            raise UserError("two images are needed to tell them apart; there is one.")
+        first, second = self.means[:2]
+        size = np.abs(self.values).max(axis=(0, 2, 3))
+        differences = np.abs(first - second) / np.where(size > 0, size, 1)
+        return np.argsort(-differences, kind="stable")[:count]
+
+    def channel(self, number: int) -> np.ndarray:
+        """Return one channel, float32 (N, h, w).
+
+        Raises:
+            UserError: there is no such channel.
+        """
+        check_channel(number, self.values.shape[1], self.layer)
+        one: np.ndarray = self.values[:, number]
+        return one
+
+    def figure(self, channels: Sequence[int] | None = None) -> Figure:
+        """Return channels as a grid, a block for each image; by default the first 64."""
+        from striate.explain.activation_figures import activation_grid
+
+        return activation_grid(self, channels)
+
+    def _repr_png_(self) -> bytes:
+        from striate.figure_style import png
+
+        return png(self.figure(), dpi=110)
+
+
+def activations(
+    classifier: Classifier,
+    pixels: np.ndarray,
+    layers: str | int | Sequence[str | int],
+    images: Sequence[str] = (),
+) -> dict[str, Activations]:
+    """Return what layers put out, by torch or by the glass box: whatever computes the classifier.
+
+    Args:
+        classifier: a loaded model; its network is as before afterwards, also after an error.
+        pixels: uint8 (N, C, H, W), as `striate.data.read_images` gives them.
+        layers: names, or numbers in `layer_names`, from the end if negative.
+        images: (N,), what they are called.
+
+    Raises:
+        UserError: there is no such layer, or it puts out something else than values.
+    """
+    given = [layers] if isinstance(layers, str | int) else list(layers)
+    chosen = [find_name(layer, layer_names(classifier)) for layer in given]
+    network: Any = getattr(classifier.runtime, "network", None)
+    watch = _watch_engine if hasattr(network, "walk") else _watch_torch
+    outputs = watch(classifier, classifier.preprocess.normalize(pixels), chosen)
+    names = tuple(images) or tuple(f"image {number}" for number in range(len(pixels)))
+    return {name: Activations(name, _as_maps(outputs.get(name), name), names) for name in chosen}
+
+
+def layer_names(classifier: Classifier) -> list[str]:
+    """Return the names of all layers of the network, blocks before the layers inside."""
+    network: Any = getattr(classifier.runtime, "network", None)
+    if hasattr(network, "walk"):
+        return [path for path, _ in network.walk() if path]
+    if hasattr(network, "named_modules"):
+        return [name for name, _ in network.named_modules() if name]
+    raise UserError(f"{classifier.runtime.name} shows nothing of its layers; load the model with torch.")
+
+
+def most_responsive(
+    classifier: Classifier, images: ImageSet, layer: str | int, channel: int, count: int = 9
+) -> list[tuple[str, float, tuple[int, int]]]:
+    """Return the images of a data set that excite a channel most: path, largest value, its row and column.
+
+    Args:
+        classifier: a loaded model.
+        images: prepared with its `preprocess`; taken a batch at a time.
+        layer: name or number of the layer.
+        channel: its number.
+        count: so many images, the most exciting first.
+    """
+    found: list[tuple[str, float, tuple[int, int]]] = []
+    for start in range(0, len(images), BATCH):
+        rows = np.arange(start, min(start + BATCH, len(images)))
+        (seen,) = activations(classifier, images.pixels.take(rows), layer).values()
+        for row, values in zip(rows, seen.channel(channel), strict=True):
+            place = np.unravel_index(int(values.argmax()), values.shape)
+            found.append((images.paths[row], float(values.max()), (int(place[0]), int(place[1]))))
+        found = sorted(found, key=lambda one: -one[1])[:count]
+    return found
+
+
+def _watch_engine(classifier: Classifier, inputs: np.ndarray, layers: Sequence[str]) -> Mapping[str, Any]:
+    from striate.engine.backend import to_numpy
+    from striate.engine.network import watching
+
+    network: Any = getattr(classifier.runtime, "network", None)
+    modes = [(layer, layer.training) for _, layer in network.walk()]
+    try:
+        with watching(network.eval()) as seen:
+            classifier.runtime.forward(inputs)
+        return {name: to_numpy(seen.outputs[name]) for name in layers if name in seen.outputs}
+    finally:
+        for layer, training in modes:
+            layer.training = training
+
+
+def _watch_torch(classifier: Classifier, inputs: np.ndarray, layers: Sequence[str]) -> Mapping[str, Any]:
+    from torch import Tensor
+
+    from striate.explain.subject import held, hooked
+
+    network: Any = getattr(classifier.runtime, "network", None)
+    outputs: dict[str, Any] = {}
+
+    def noting(name: str) -> Any:
+        def note(module: Any, given: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                outputs[name] = output.float().cpu().clone().numpy()
+
+        return note
+
+    with held(network), ExitStack() as hooks:
+        for name in layers:
+            hooks.enter_context(hooked(network.get_submodule(name), noting(name)))
+        classifier.runtime.forward(inputs)
+    return outputs
+
+
+def _as_maps(values: np.ndarray | None, name: str) -> np.ndarray:
+    """Return (N, C, h, w)."""
+    if values is None or values.ndim not in (2, 4):
+        came = "nothing" if values is None else f"values of shape {values.shape[1:]} for an image"
+        raise UserError(f"layer {name!r} puts out {came}; expected channels, or channels of maps.")
+    return values if values.ndim == 4 else values[:, :, None, None]

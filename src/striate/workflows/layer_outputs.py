@@ -1,0 +1,65 @@
+"""What a layer of a model puts out for one image or two, as a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from striate.errors import UserError
+from striate.workflows.listener import Listener
+
+if TYPE_CHECKING:
+    from striate.explain import Activations
+
+    PathLike = str | os.PathLike[str]
+
+MOST_IMAGES = 2
+
+
+def show_activations(
+    model: PathLike,
+    images: PathLike | Sequence[PathLike],
+    layer: str | int,
+    *,
+    channels: Sequence[int] | None = None,
+    out: PathLike | None = None,
+    device: str = "auto",
+    engine: str = "torch",
+    listener: Listener | None = None,
+) -> Activations:
+    """Return what a layer puts out for one image, or two to compare; in a notebook it shows itself.
+
+    Args:
+        model: folder of a bundle or run.
+        images: one image file, or two.
+        layer: its name or number.
+        channels: those to draw; by default the first 64.
+        out: PNG or SVG file to write.
+        device: of torch: "auto", "cpu", "cuda" or "mps".
+        engine: "torch", or "numpy", which never imports torch.
+        listener: hears how many channels are dead, and which tell two images apart.
+
+    Raises:
+        UserError: the model, an image, the layer or a channel cannot be used.
+    """
+    from striate.data import read_images
+    from striate.explain import activations
+    from striate.figure_style import save
+    from striate.inference import load
+
+    listener = listener or Listener()
+    given = [images] if isinstance(images, str | os.PathLike) else list(images)
+    if not 1 <= len(given) <= MOST_IMAGES:
+        raise UserError(f"{len(given)} images are given; expected one, or two to compare.")
+    classifier = load(Path(model), device, engine)
+    pixels = read_images([os.fspath(one) for one in given], classifier.preprocess)
+    (seen,) = activations(classifier, pixels, layer, [Path(one).name for one in given]).values()
+    listener.message(f"{seen.layer}: {len(seen.dead)} of {seen.values.shape[1]} channels are dead here.")
+    if len(given) == MOST_IMAGES:
+        best = ", ".join(map(str, seen.telling_apart().tolist()))
+        listener.message(f"the channels that tell both images apart best: {best}")
+    if out is not None:
+        save(seen.figure(channels), Path(out))
+    return seen
