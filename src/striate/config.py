@@ -74,10 +74,8 @@ class TransferConfig(BaseModel):
     model_options: dict[str, Any] = Field({}, description="option of the network, key=value; repeatable")
     strategy: Literal["auto", "scratch", "head", "features", "partial", "norm", "full"] = Field(
         "auto",
-        description="what learns. scratch: everything, from random weights; head: a new head; features: a "
-        "new head, on features that are computed once; partial: all but the first layers; norm: a new head "
-        "and the normalisation layers; full: everything, earlier layers at lower rates; auto: head, without "
-        "pretrained weights scratch",
+        description="scratch: all, from random weights; head: a new head; features: the same, on features "
+        "computed once; partial: all but the first layers; norm: head and normalisation; full: all",
     )
     weights: str = Field(
         "auto",
