@@ -123,4 +123,4 @@ def show_robustness(found: Robustness) -> None:
 def show_augmented(found: AugmentedData) -> None:
     """Print how many images were written, and where."""
     console = result_console()
-    console.print(f"{found.images:,} images: {one_line(str(found.folder))}", soft_wrap=True, markup=False)
+    console.print(f"{found.images:,} images: {one_line(str(found.data))}", soft_wrap=True, markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from striate import files
+from striate import files, schemas
 from striate.errors import DataError, RunError, UserError, unknown_name
 from striate.schemas import SPLITS
 from striate.workflows.listener import Listener
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
 
 RECORD = "augmented.json"
+LABELS = "labels.csv"
+"""Where a class cannot be the name of a folder, this table in the folder holds the labels."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,13 @@ class AugmentedData:
 
     Attributes:
         folder: class folders, in split folders where the data has splits; and `augmented.json`.
+        data: what `evaluate` takes: the folder, or `labels.csv` in it.
         images: number of images written.
         left_out: path and reason of each image that does not decode.
     """
 
     folder: Path
+    data: Path
     images: int
     left_out: tuple[tuple[str, str], ...]
 
@@ -92,17 +97,22 @@ def augment_data(
         left_out = tuple(
             (source.samples[row].path, why) for row, why in zip(rows, reasons, strict=True) if why
         )
-        written = len(rows) - len(left_out)
-        if not written:
+        kept = [pair for pair, why in zip(zip(rows, places, strict=True), reasons, strict=True) if not why]
+        if not kept:
             raise DataError(f"none of the {len(rows)} images decodes; the first: {left_out[0][1]}.")
-        _record(temporary, data, preset, seed, split, written, left_out)
+        tabled = _write_labels(temporary, source, kept)
+        _record(temporary, data, preset, seed, split, len(kept), left_out)
         os.rename(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     if left_out:
         listener.message(f"{len(left_out)} image(s) do not decode and are left out: see {RECORD}.")
-    return AugmentedData(folder, written, left_out)
+    if tabled:
+        listener.message(
+            f"A class cannot be the name of a folder; name {folder / LABELS} as DATA."
+        )
+    return AugmentedData(folder, folder / LABELS if tabled else folder, len(kept), left_out)
 
 
 def _chosen(source: Source, split: str | None) -> list[int]:
@@ -122,25 +132,41 @@ def _chosen(source: Source, split: str | None) -> list[int]:
 
 
 def _places(source: Source, rows: Sequence[int]) -> list[PurePosixPath]:
-    """Return where each image is written: split, class and name, told apart where two would be the same.
-
-    Raises:
-        DataError: a class cannot be the name of a folder.
-    """
+    """Return where each image is written: split, class and name, told apart where two would be the same."""
     taken: set[str] = set()
     places = []
     for row in rows:
         sample = source.samples[row]
-        if sample.label in (".", "..") or set(sample.label) & set("/\\\0") or sample.label.startswith("."):
-            raise DataError(f"class {sample.label!r} cannot be the name of a folder; rename it in the data.")
         stem, number = PurePosixPath(sample.path).stem or "image", 1
-        place = PurePosixPath(sample.split, sample.label, f"{stem}.png")
+        place = PurePosixPath(sample.split, _folder_name(sample.label), f"{stem}.png")
         while str(place).casefold() in taken:
             number += 1
             place = place.with_name(f"{stem}-{number}.png")
         taken.add(str(place).casefold())
         places.append(place)
     return places
+
+
+def _folder_name(label: str) -> str:
+    """Return `label` as the name of a folder; where it cannot be one, what is nearest."""
+    name = re.sub(r"[/\\\0]", "-", label)
+    return f"_{name}" if name.startswith(".") or not name.strip() else name
+
+
+def _write_labels(folder: Path, source: Source, kept: Sequence[tuple[int, PurePosixPath]]) -> bool:
+    """Write the table of labels where folders cannot tell them; return whether."""
+    import pandas as pd
+
+    samples = [source.samples[row] for row, _ in kept]
+    if all(_folder_name(sample.label) == sample.label for sample in samples):
+        return False
+    table = pd.DataFrame(
+        {"image": [str(place) for _, place in kept], "label": [each.label for each in samples]}
+    )
+    if source.splits:
+        table["split"] = [each.split for each in samples]
+    schemas.write_table(folder / LABELS, table)
+    return True
 
 
 def _write(source: Source, folder: Path, preset: str, seed: int, task: tuple[int, PurePosixPath]) -> str:

@@ -181,7 +181,7 @@ def _measured(
 
     measured = []
     for number, run in enumerate(runs, 1):
-        out = folder / "evaluations" / f"{number:02d}-{run.folder.resolve().name}"
+        out = folder / "evaluations" / f"{number}" / run.folder.resolve().name
         measured.append(evaluate(run.folder, sets=sets, out=out, device=device, listener=listener))
     return measured
 

@@ -23,7 +23,7 @@ MAP_CLASSES = 30
 NAMED_CLASSES = 15
 """With more classes, the rows and columns of confusion bear no names; each cell tells them."""
 _WIDTH, _HEIGHT = 440, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 118, 10, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 134, 10, 42
 _SHARES = (0.005, 0.03, 0.1, 0.2, 0.35, 0.6, 0.85)
 """Shares of the true class at which a cell's colour changes, as in the report."""
 _CHANGES = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3)

@@ -111,7 +111,7 @@ def _sentence(first: str, second: str, rows: Mapping[str, Mapping[str, Any]]) ->
     more = [name for name, row in rows.items() if row["verdict"] == "loses more"]
     same = [name for name, row in rows.items() if row["verdict"] == NOT_DISTINGUISHABLE]
     parts = [
-        f"{verb} under {_listed(names)}"
+        f"{verb} under {listed(names)}"
         for verb, names in (
             (f"loses less than '{second}'", less),
             (f"loses more than '{second}'", more),
@@ -176,5 +176,6 @@ def _verdict(difference: float, p_adjusted: float) -> str:
     return "loses less" if difference < 0 else "loses more"
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence has them: `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

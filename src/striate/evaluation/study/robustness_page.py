@@ -11,7 +11,7 @@ from striate.evaluation.report import svg
 from striate.evaluation.report.page import environment, template
 from striate.evaluation.report.svg import Scale
 from striate.evaluation.study import wording
-from striate.evaluation.study.robustness import remarks, sentences
+from striate.evaluation.study.robustness import listed, remarks, sentences
 from striate.offline_page import policy, script_json
 from striate.version import __version__
 
@@ -55,14 +55,22 @@ def render(
 
 
 def _headline(result: Mapping[str, Any]) -> str:
-    """Say what one model stands worst, or of two which stands more."""
-    names = result["models"]
+    """Say what one model stands least, which of two stands more, or which of several loses least of what."""
+    names, courses = result["models"], result["distortions"]
     if len(names) == 2:
         return sentences(result)[0]
-    worst = max(result["distortions"], key=lambda course: float(course["curves"][0]["loss"]["value"]))
-    lost = numbers.percent(max(0.0, worst["curves"][0]["loss"]["value"]))
-    count = len(result["distortions"])
-    return f"Of {count} distortions, '{names[0]}' stands {worst['name']} least: {lost} lost."
+    if len(names) == 1:
+        worst = max(courses, key=lambda course: float(course["curves"][0]["loss"]["value"]))
+        lost = wording.points(worst["curves"][0]["loss"]["value"], sign=False)
+        return (
+            f"Of {len(courses)} distortions, '{names[0]}' stands {worst['name']} least: {lost} points lost."
+        )
+    least: dict[str, list[str]] = {}
+    for course in courses:
+        best = min(course["curves"], key=lambda curve: float(curve["loss"]["value"]))
+        least.setdefault(best["model"], []).append(course["name"])
+    parts = [f"'{name}' under {listed(found)}" for name, found in least.items()]
+    return f"Least is lost by {'; by '.join(parts)}."
 
 
 def _section(course: Mapping[str, Any], pictures: Sequence[bytes]) -> dict[str, Any]:
