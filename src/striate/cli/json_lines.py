@@ -199,7 +199,9 @@ class JsonListener(Listener):
     def show_augmented(self, found: AugmentedData) -> None:
         """Tell the result of `data augment`: where the images lie, and which are left out."""
         left_out = [{"image": path, "reason": reason} for path, reason in found.left_out]
-        self._write("result", folder=str(found.folder), images=found.images, left_out=left_out)
+        self._write(
+            "result", folder=str(found.folder), data=str(found.data), images=found.images, left_out=left_out
+        )
 
     def show_audit(self, audit: Audit) -> None:
         """Tell the result of `data audit`: what `audit.json` holds, and where page and tables lie."""
