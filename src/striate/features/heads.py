@@ -37,6 +37,7 @@ def train_head(
     labels: np.ndarray,
     num_classes: int,
     *,
+    levels: Sequence[int] = (),
     groups: Sequence[str] | None = None,
     seed: int = 0,
 ) -> TrainedHead:
@@ -46,6 +47,7 @@ def train_head(
         features: float32 (N, F), finite.
         labels: int64 (N,), 0 to num_classes - 1.
         num_classes: K.
+        levels: how many features come from each level of the network, one after the other; empty: one level.
         groups: (N,), samples with the same name are held out together; None: each by itself.
         seed: of the folds.
 
@@ -54,9 +56,11 @@ def train_head(
     """
     if features.ndim != 2 or labels.shape != features.shape[:1] or len(labels) < 2:
         raise ValueError(f"features are {features.shape} and labels {labels.shape}; expected (N, F) and (N,)")
+    if levels and sum(levels) != features.shape[1]:
+        raise ValueError(f"levels have {sum(levels)} features together; expected {features.shape[1]}")
     if not np.isfinite(features).all():
         raise ValueError("features hold NaN or infinity: the frozen network does not fit its input")
     folds = make_folds(labels, groups, seed)
-    axes = PrincipalAxes(features)
+    axes = PrincipalAxes(features, levels)
     choice = choose_strength(axes, labels, num_classes, folds, STRENGTHS)
     return TrainedHead(fit_head(axes, labels, num_classes, choice.strength), choice, int(folds.max()) + 1)

@@ -72,18 +72,20 @@ class Choice:
 class PrincipalAxes:
     """The coordinates in which the penalised problem is nearly diagonal.
 
-    Features are centred, divided by one number so that their mean square is 1, and turned.
+    Features are centred, divided by one number a level so that their mean square is 1, and turned.
 
     Args:
         features: float32 (N, F), of the training samples.
+        levels: how many features come from each level of the network, one after the other; together F.
+            Empty: all from one.
     """
 
-    def __init__(self, features: np.ndarray) -> None:
+    def __init__(self, features: np.ndarray, levels: Sequence[int] = ()) -> None:
         from scipy.linalg import eigh
 
         self.mean = features.mean(axis=0)
         centred = features - self.mean
-        self.scale = np.float32(np.sqrt(np.square(centred, dtype=np.float64).mean())) or np.float32(1)
+        self.scale = _scale(centred, levels or (centred.shape[1],))
         centred /= self.scale
         n, size = centred.shape
         if n < size:  # the samples span no more than n axes: the smaller of the two Gram matrices will do
@@ -99,7 +101,7 @@ class PrincipalAxes:
 
     def head(self, weight: np.ndarray, bias: np.ndarray) -> LinearHead:
         """Return the head on features for one on coordinates: float32 (R, K) `weight` and (K,) `bias`."""
-        on_features = self.axes @ weight / self.scale
+        on_features = self.axes @ weight / self.scale[:, None]
         return LinearHead(np.ascontiguousarray(on_features.T), bias - self.mean @ on_features)
 
 
@@ -213,6 +215,16 @@ class _Problem:
         gradient[-1] = error.sum(axis=0)
         penalty = 0.5 * strength * float(np.square(weight, dtype=np.float64).sum())
         return loss + penalty, gradient
+
+
+def _scale(centred: np.ndarray, levels: Sequence[int]) -> np.ndarray:
+    """Return float32 (F,): for each feature the root mean square of its level's features."""
+    power = np.square(centred, dtype=np.float64).mean(axis=0)
+    ends = np.cumsum(levels)
+    roots = [
+        float(np.sqrt(power[end - size : end].mean())) or 1.0 for size, end in zip(levels, ends, strict=True)
+    ]
+    return np.repeat(np.asarray(roots, np.float32), levels)
 
 
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:

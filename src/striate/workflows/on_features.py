@@ -41,6 +41,7 @@ class FrozenNetwork:
         arrays: every weight and buffer by name; those of the head are random.
         weight_name: of the head's weight; likewise `bias_name`.
         frozen: its features.
+        levels: how many of them come from each level of the network; empty: from one.
         source: where its weights come from, for people.
     """
 
@@ -48,6 +49,7 @@ class FrozenNetwork:
     weight_name: str
     bias_name: str
     frozen: Frozen
+    levels: tuple[int, ...]
     source: str
 
     def with_head(self, head: LinearHead) -> dict[str, np.ndarray]:
@@ -158,6 +160,7 @@ def open_network(
     """
     from striate.architectures import Spec
     from striate.backbones.last_layer import last_layer
+    from striate.backbones.levels import feature_levels
     from striate.backbones.lite0_weights import checksum
     from striate.features import Frozen
 
@@ -179,9 +182,8 @@ def open_network(
         return split(assemble(described, shape, classes, arrays)).extractor
 
     key = checksum(body) + f" {described.to_dict()}"
-    return FrozenNetwork(
-        arrays, weight_name, bias_name, Frozen(_digest(key), module), started.source or "random"
-    )
+    frozen, levels = Frozen(_digest(key), module), feature_levels(described, shape, classes)
+    return FrozenNetwork(arrays, weight_name, bias_name, frozen, levels, started.source or "random")
 
 
 def fit(network: FrozenNetwork, config: TrainConfig, sets: ImageSets, listener: Listener) -> FittedOnFeatures:
@@ -200,6 +202,7 @@ def fit(network: FrozenNetwork, config: TrainConfig, sets: ImageSets, listener: 
         found["train"].values,
         sets.train.labels,
         len(sets.class_names),
+        levels=network.levels,
         groups=_groups(sets),
         seed=config.seed,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 PHOTO_SIDE = 64
 """Pixels of the median image's shorter side from which images are taken for photos."""
-EMBEDDED = "efficientnet-lite0"
+EMBEDDED = "efficientnet-lite0-levels"
 """The network for photos: its weights come with Striate."""
 FROM_SCRATCH = "mynet"
 
