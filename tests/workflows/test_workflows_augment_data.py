@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import striate
+from striate.cli import run
 from striate.data.augment import augment
 from striate.data.table import read_csv
 from striate.errors import DataError, RunError, UserError
@@ -92,6 +93,15 @@ def test_what_cannot_be_written_is_refused_and_nothing_left(
     with pytest.raises(error, match=text):
         striate.augment_data("photos", **{"out": "out"} | options)
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_command_tells_what_to_evaluate_on(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["data", "augment", "photos", "--split", "test", "--out", "out", "--log", "json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["data"], result["images"], result["left_out"]) == ("out", 4, [])
+    assert run(["data", "augment", "photos", "--split", "test", "--out", "more", "-q"]) == 0
+    assert capsys.readouterr().out == "4 images: more\n"
 
 
 def test_a_failure_half_way_leaves_no_folder(photos, tmp_path, monkeypatch):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 import striate
+from striate.cli import run
 from striate.data.distortions import DISTORTIONS
 from striate.errors import DataError, UserError
 
@@ -45,6 +48,18 @@ def test_models_are_measured_on_the_test_images_of_their_training(trained, tmp_p
             points = {point["level"]: point["value"] for point in course["curves"][number]["points"]}
             assert points[course["neutral"]] == clean
     assert found.page.read_text().count('class="levels"') == len(DISTORTIONS)
+
+
+def test_the_command_prints_or_tells_what_is_lost(trained, tmp_path, capsys):
+    words = ["evaluate", str(trained["plain"].folder), "--robustness", "--engine", "numpy", "--out"]
+    assert run([*words, str(tmp_path / "one"), "--log", "json"]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [course["name"] for course in result["distortions"]] == list(DISTORTIONS)
+    assert run([*words, str(tmp_path / "two"), "--against", str(trained["permuted"].folder), "-q"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in DISTORTIONS)
+    with pytest.raises(UserError, match="leave out --set"):
+        run([*words, str(tmp_path / "three"), "--set", "a=b"])
 
 
 @pytest.mark.parametrize(

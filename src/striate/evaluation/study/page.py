@@ -12,6 +12,7 @@ from striate.evaluation.report.listing import plain
 from striate.evaluation.report.page import environment, template
 from striate.evaluation.study import charts, wording
 from striate.evaluation.study.comparison import TOTAL, Entry
+from striate.evaluation.study.robustness import listed
 from striate.offline_page import policy, script_json
 from striate.version import __version__
 
@@ -72,7 +73,7 @@ def _for_script(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lead(result: Mapping[str, Any]) -> str:
-    sets = " and ".join(f"{entry['samples']:,} {entry['name']}" for entry in result["sets"])
+    sets = listed([f"{entry['samples']:,} {entry['name']}" for entry in result["sets"]])
     runs = sum(len(entry["runs"]) for entry in result["entries"])
     return (
         f"{numbers.counted(len(result['entries']), 'recipe')}, {numbers.counted(runs, 'trained network')}, "
