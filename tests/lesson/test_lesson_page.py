@@ -187,6 +187,7 @@ def test_the_answer_is_the_classifiers_and_follows_what_is_drawn(open_page, own_
     logits = engine_logits(model, pixels, weights)
     np.testing.assert_allclose(page.evaluate("Array.from(net.values.at(-1).data)"), logits, **TOLERANCE)
     np.testing.assert_allclose(shown_shares(page), F.softmax(logits[None] / 1.5, 1)[0], atol=6e-4)
+    assert page.inner_text("#net-best").startswith(("cat", "hen", "<b>owl</b>")[int(logits.argmax())])
 
 
 def test_the_rows_of_every_layer_add_up_to_its_number(open_page, own_page):

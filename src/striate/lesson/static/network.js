@@ -415,6 +415,16 @@ function writeTools() {
   netIds.back.disabled = !net.back.length;
   [...netIds.pictures.children].forEach((button, i) => button.setAttribute("aria-pressed", !net.drawn && i === net.picture));
   [...netIds.layers.children].forEach((button, i) => button.setAttribute("aria-pressed", i === net.place.node));
+  showChosenLayer(netIds.layers.children[net.place.node]);
+}
+
+// A long list of layers scrolls by itself; the page stays where it is.
+function showChosenLayer(button) {
+  const list = netIds.layers;
+  const top = button.offsetTop - list.offsetTop;
+  if (top < list.scrollTop || top + button.offsetHeight > list.scrollTop + list.clientHeight) {
+    list.scrollTop = top - list.clientHeight / 2 + button.offsetHeight / 2;
+  }
 }
 
 // ---- The answer
@@ -454,6 +464,7 @@ function drawBars() {
     return;
   }
   const best = shares.indexOf(Math.max(...shares));
+  netIds.best.textContent = say("net.answer.best", { name: PAGE.network.classes[best], percent: percent(shares[best]) });
   const order = shares.map((_, i) => i);
   if (shares.length > 20) order.sort((a, b) => shares[b] - shares[a]);
   [...netIds.bars.children].forEach((row, i) => {

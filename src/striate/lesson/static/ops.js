@@ -22,39 +22,72 @@ function conv2d(x, weight, bias, { stride, sides, dilation, groups }) {
   const [outChannels, inChannels, kernelHeight, kernelWidth] = weight.shape;
   const rows = windowCount(height, sides[0], kernelHeight, stride[0], dilation[0]);
   const columns = windowCount(width, sides[1], kernelWidth, stride[1], dilation[1]);
+  const padded = padMaps(x, sides);
+  const [, , paddedWidth] = padded.shape;
+  const mapSize = padded.shape[1] * paddedWidth;
+  const common = kernelHeight === 3 && kernelWidth === 3 && stride[1] === 1 && dilation[1] === 1;
   const out = tensor([outChannels, rows, columns]);
   for (let o = 0; o < outChannels; o++) {
     const plane = out.data.subarray(o * rows * columns, (o + 1) * rows * columns);
     if (bias) plane.fill(bias.data[o]);
     const first = Math.floor(o / (outChannels / groups)) * inChannels;
     for (let c = 0; c < inChannels; c++) {
-      const start = (first + c) * height * width;
-      const map = x.data.subarray(start, start + height * width);
-      for (let i = 0; i < kernelHeight; i++) {
-        for (let j = 0; j < kernelWidth; j++) {
-          const value = weight.data[((o * inChannels + c) * kernelHeight + i) * kernelWidth + j];
-          const down = i * dilation[0] - sides[0][0];
-          const across = j * dilation[1] - sides[1][0];
-          if (value) addShifted(plane, rows, columns, map, height, width, value, down, across, stride);
-        }
-      }
+      const map = padded.data.subarray((first + c) * mapSize, (first + c + 1) * mapSize);
+      const size = kernelHeight * kernelWidth;
+      const start = (o * inChannels + c) * size;
+      const kernel = weight.data.subarray(start, start + size);
+      if (common) addThreeByThree(plane, rows, columns, map, paddedWidth, kernel, stride[0], dilation[0]);
+      else addKernel(plane, rows, columns, map, paddedWidth, kernel, kernelWidth, stride, dilation);
     }
   }
   return out;
 }
 
-// plane[r, c] += value * map[r * stride + down, c * stride + across], wherever that lies on the map.
-function addShifted(plane, rows, columns, map, height, width, value, down, across, [stepDown, stepAcross]) {
-  const firstRow = Math.max(0, Math.ceil(-down / stepDown));
-  const lastRow = Math.min(rows - 1, Math.floor((height - 1 - down) / stepDown));
-  const firstColumn = Math.max(0, Math.ceil(-across / stepAcross));
-  const lastColumn = Math.min(columns - 1, Math.floor((width - 1 - across) / stepAcross));
-  for (let row = firstRow; row <= lastRow; row++) {
-    const target = row * columns;
-    let source = (row * stepDown + down) * width + across + firstColumn * stepAcross;
-    for (let column = firstColumn; column <= lastColumn; column++) {
-      plane[target + column] += value * map[source];
-      source += stepAcross;
+// Maps with zeros around them, ((top, bottom), (left, right)).
+function padMaps(x, [[top, bottom], [left, right]]) {
+  if (!top && !bottom && !left && !right) return x;
+  const [channels, height, width] = x.shape;
+  const padded = tensor([channels, height + top + bottom, width + left + right]);
+  for (let c = 0; c < channels; c++) {
+    for (let row = 0; row < height; row++) {
+      const start = (c * height + row) * width;
+      const target = (c * padded.shape[1] + row + top) * padded.shape[2] + left;
+      padded.data.set(x.data.subarray(start, start + width), target);
+    }
+  }
+  return padded;
+}
+
+// Adds to a plane what one kernel finds on one map, one element of the kernel after the other.
+function addKernel(plane, rows, columns, map, width, kernel, kernelWidth, stride, dilation) {
+  kernel.forEach((value, place) => {
+    const down = Math.floor(place / kernelWidth) * dilation[0];
+    const across = (place % kernelWidth) * dilation[1];
+    for (let row = 0; row < rows; row++) {
+      let source = (row * stride[0] + down) * width + across;
+      for (let target = row * columns; target < (row + 1) * columns; target++) {
+        plane[target] += value * map[source];
+        source += stride[1];
+      }
+    }
+  });
+}
+
+// The same for the most common kernel, at least twice as fast: all nine products of a place at once.
+function addThreeByThree(plane, rows, columns, map, width, kernel, stride, dilation) {
+  const [k0, k1, k2, k3, k4, k5, k6, k7, k8] = kernel;
+  for (let row = 0; row < rows; row++) {
+    let a = row * stride * width;
+    let b = a + dilation * width;
+    let c = b + dilation * width;
+    for (let target = row * columns; target < (row + 1) * columns; target++) {
+      plane[target] +=
+        k0 * map[a] + k1 * map[a + 1] + k2 * map[a + 2] +
+        k3 * map[b] + k4 * map[b + 1] + k5 * map[b + 2] +
+        k6 * map[c] + k7 * map[c + 1] + k8 * map[c + 2];
+      a++;
+      b++;
+      c++;
     }
   }
 }
@@ -185,7 +218,9 @@ const ACTIVATIONS = {
 
 function activation(kind, x, args) {
   const of = ACTIVATIONS[kind];
-  return tensor(x.shape, x.data.map((value) => of(value, args)));
+  const out = tensor(x.shape);
+  for (let i = 0; i < out.data.length; i++) out.data[i] = of(x.data[i], args);
+  return out;
 }
 
 // Over channels or features, the same at every place.
