@@ -159,7 +159,8 @@ def _looked_up(images: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    rounded: np.ndarray = np.rint(np.clip(values, 0, 255)).astype(np.uint8)
+    return rounded
 
 
 DISTORTIONS: dict[str, Distortion] = {

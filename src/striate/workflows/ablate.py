@@ -87,7 +87,7 @@ def ablate(
     folder = (
         Path(out)
         if out is not None
-        else Path("runs") / plain_name(f"{Path(first.data).stem}-{first.model}-study")
+        else Path("runs") / plain_name(f"{Path(first.data).stem}-{Path(first.model).stem}-study")
     )
     files.check_apart(folder, first.data)
     numbers = range(first.seed, first.seed + seeds)

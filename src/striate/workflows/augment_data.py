@@ -109,9 +109,7 @@ def augment_data(
     if left_out:
         listener.message(f"{len(left_out)} image(s) do not decode and are left out: see {RECORD}.")
     if tabled:
-        listener.message(
-            f"A class cannot be the name of a folder; name {folder / LABELS} as DATA."
-        )
+        listener.message(f"A class cannot be the name of a folder; name {folder / LABELS} as DATA.")
     return AugmentedData(folder, folder / LABELS if tabled else folder, len(kept), left_out)
 
 
