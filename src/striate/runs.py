@@ -232,6 +232,10 @@ class Run:
         """ROC and precision-recall curves of `split` (CSV)."""
         return self.folder / f"curves-{split}.csv"
 
+    def maps_file(self, split: str) -> Path:
+        """Class maps of the worst errors of `split` (safetensors)."""
+        return self.folder / f"maps-{split}.safetensors"
+
     def calibration_file(self, split: str) -> Path:
         """Probabilities of `split` against the share that was right (CSV)."""
         return self.folder / f"calibration-{split}.csv"

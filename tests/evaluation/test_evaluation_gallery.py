@@ -13,6 +13,7 @@ import pytest
 
 from striate.evaluation import gallery
 from striate.evaluation.gallery import choose, missing_note
+from striate.evaluation.report.images import card
 from striate.offline_page import script_json
 from striate.schemas import Predictions
 
@@ -263,3 +264,19 @@ def test_fifty_thousand_images_of_a_thousand_classes_take_seconds_and_fit_the_pa
     assert seconds < 15
     assert len(script_json(chosen)) < gallery.BUDGET_BYTES + gallery.TEXT_BYTES + 10_000
     assert len(chosen["thumbnails"]) > 200
+
+
+def test_only_the_worst_errors_are_asked_for_maps():
+    logits = np.array([[1, 4], [0, 3], [2, 1]], np.float32)
+    predictions = Predictions(("a", "b", "c"), np.array([0, 1, 1]), logits, ("x", "y"))
+    asked = []
+
+    def maps(paths):
+        asked.extend(paths)
+        return [JPEG if path == "a" else None for path in paths]
+
+    chosen = choose(predictions, maps=maps)
+    assert asked == ["a", "c"]
+    (position,) = chosen["maps"]
+    assert chosen["images"][int(position)][0] == "a"
+    assert card(chosen, int(position)).map.startswith("data:image/jpeg")

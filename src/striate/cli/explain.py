@@ -56,7 +56,7 @@ def explain(
     activations: Annotated[
         str | None,
         typer.Option(
-            help="In place of a map: what this layer puts out for an image or two, drawn into the file --out.",
+            help="In place of a map: what this layer puts out for an image or two, drawn into the file --out",
             metavar="LAYER",
         ),
     ] = None,

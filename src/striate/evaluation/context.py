@@ -107,7 +107,11 @@ def shown_split(metrics: Mapping[str, Any]) -> str:
 
 
 def context_from_run(
-    run: Run, *, messages: Sequence[str] = (), thumbnails: gallery.Thumbnails | None = None
+    run: Run,
+    *,
+    messages: Sequence[str] = (),
+    thumbnails: gallery.Thumbnails | None = None,
+    maps: gallery.Thumbnails | None = None,
 ) -> ReportContext:
     """Return what the report of `run` shows, from the files that lie there; what is absent is left out.
 
@@ -119,6 +123,7 @@ def context_from_run(
         run: a run folder with `run.json` and `metrics.json` at least.
         messages: further remarks, shown after those of the run.
         thumbnails: gives small pictures of the images of `shown_split`; None: they are shown by name alone.
+        maps: gives pictures of where the network looked on its worst errors; None: none are shown.
 
     Raises:
         RunError: a file is damaged.
@@ -142,7 +147,7 @@ def context_from_run(
         history=run.history() if run.history_file.is_file() else None,
         goal=settings.goal if settings else None,
         total=run.total(),
-        gallery=_gallery(run, split, thumbnails),
+        gallery=_gallery(run, split, thumbnails, maps),
         audit=run.audit(),
         messages=(*data.get("messages", ()), *messages),
         quarantined=len(quarantine),
@@ -154,11 +159,13 @@ def context_from_run(
     )
 
 
-def _gallery(run: Run, split: str, thumbnails: gallery.Thumbnails | None) -> dict[str, Any] | None:
+def _gallery(
+    run: Run, split: str, thumbnails: gallery.Thumbnails | None, maps: gallery.Thumbnails | None
+) -> dict[str, Any] | None:
     """Choose the images of `split` to show, where its predictions lie in the run."""
     if not run.predictions_file(split).is_file():
         return None
-    return gallery.choose(run.calibrated(split), thumbnails, split=split)
+    return gallery.choose(run.calibrated(split), thumbnails, split=split, maps=maps)
 
 
 def _curves(run: Run, split: str) -> pd.DataFrame | None:
@@ -234,6 +241,7 @@ def _files(run: Run) -> dict[str, str]:
         known[run.confused_pairs_file(split)] = f"classes that are taken for one another, {split} images"
         known[run.calibration_file(split)] = f"how sure and how often right, {split} images"
         known[run.answers_file(split)] = f"how many are answered, and rightly, {split} images"
+        known[run.maps_file(split)] = f"where the network looked on its worst errors, {split} images"
         known[run.curves_file(split)] = f"ROC and precision-recall curves, {split} images"
         known[run.thresholds_file(split)] = f"what each threshold names rightly and wrongly, {split} images"
     return {

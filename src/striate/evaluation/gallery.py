@@ -24,6 +24,8 @@ Thumbnails = Callable[[Sequence[str]], Sequence[bytes | None]]
 
 HIGHLIGHTS = 48
 """So many worst errors are shown, and so many least certain images."""
+MAPS = 12
+"""So many of the worst errors are asked for a map: those that are shown without a click."""
 RIGHT_IMAGES = 800
 """So many images named correctly are shown, shared among the classes."""
 RIGHT_PER_CLASS = 24
@@ -46,6 +48,7 @@ def choose(
     budget_bytes: int = BUDGET_BYTES,
     *,
     split: str = "",
+    maps: Thumbnails | None = None,
 ) -> dict[str, Any]:
     """Return which images a report shows, ready for `offline_page.script_json`.
 
@@ -54,7 +57,8 @@ def choose(
     `thumbnails` or -1. `cells` maps `"true,predicted"` to the `count` of images, positions of the `images`
     shown (the most confident first) and whether these are all (`complete`). `worst` are the mistakes with the
     highest probability, `uncertain` the images whose two most probable classes lie closest together, both as
-    positions in `images`. `missing` counts the images that could not be read any more.
+    positions in `images`. `maps` maps positions of the worst errors, as text, to pictures (data URIs).
+    `missing` counts the images that could not be read any more.
 
     The same predictions always give the same choice. The worst errors and the least certain images come
     first; then the cells take turns, mistakes before images named correctly and full cells before small
@@ -65,6 +69,7 @@ def choose(
         thumbnails: asked in batches, until the budget is used up; None: no thumbnails.
         budget_bytes: for all thumbnails, as data URIs.
         split: what the images are called.
+        maps: asked for the worst errors: where the network looked; None where it has none.
 
     Raises:
         ValueError: a thumbnail is neither JPEG nor PNG.
@@ -82,8 +87,11 @@ def choose(
         "cells": _cells(scores, order),
         "worst": [position for position in place[worst].tolist() if position >= 0],
         "uncertain": [position for position in place[uncertain].tolist() if position >= 0],
+        "maps": {},
         "missing": 0,
     }
+    if maps is not None:
+        budget_bytes -= _add_maps(chosen, maps)
     if thumbnails is not None:
         room = budget_bytes - max(0, len(script_json(chosen).encode()) - TEXT_BYTES)
         chosen["missing"] = _add_thumbnails(chosen, thumbnails, room)
@@ -238,6 +246,15 @@ def _add_thumbnails(chosen: dict[str, Any], thumbnails: Thumbnails, room: int) -
             row[4] = len(chosen["thumbnails"])
             chosen["thumbnails"].append(uri)
     return missing
+
+
+def _add_maps(chosen: dict[str, Any], maps: Thumbnails) -> int:
+    """Give the worst errors their maps; return how much room these take."""
+    worst = chosen["worst"][:MAPS]
+    for position, content in zip(worst, maps([chosen["images"][row][0] for row in worst]), strict=True):
+        if content is not None:
+            chosen["maps"][str(position)] = data_uri(content)
+    return sum(len(uri) for uri in chosen["maps"].values())
 
 
 def data_uri(content: bytes) -> str:

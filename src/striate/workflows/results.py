@@ -18,6 +18,8 @@ from striate.evaluation.metrics import LEVEL
 from striate.evaluation.sets import weigh
 from striate.files import make_folder, write_json, write_text
 from striate.workflows import looks
+from striate.workflows.error_maps import reader as map_reader
+from striate.workflows.error_maps import write_error_maps
 from striate.workflows.exports import write_figures, write_tables
 from striate.workflows.listener import Listener
 
@@ -48,6 +50,8 @@ def predict_splits(
         )
         table = predictions_table(predictions.at_temperature(classifier.record.temperature))
         run.write_predictions(split, predictions, table)
+        if split == shown_split(splits):
+            write_error_maps(run, split, classifier, images, predictions)
 
 
 def write_results(run: Run, listener: Listener | None = None, threshold: Threshold | None = None) -> None:
@@ -78,13 +82,14 @@ def write_results(run: Run, listener: Listener | None = None, threshold: Thresho
 
 def _context(run: Run) -> ReportContext:
     """Return what the report shows, with pictures of the images that are still where they were."""
-    thumbnails = _thumbnails(run, shown_split(run.metrics()))
+    split = shown_split(run.metrics())
+    thumbnails = _thumbnails(run, split)
     messages = []
     if thumbnails and run.facts()["data"].get("preprocess", {}).get("permute_pixels") is not None:
         messages.append(
             "Pictures show the images as they are; the network saw them with their pixels permuted."
         )
-    return context_from_run(run, messages=messages, thumbnails=thumbnails)
+    return context_from_run(run, messages=messages, thumbnails=thumbnails, maps=map_reader(run, split))
 
 
 def _metrics(run: Run, threshold: Threshold | None) -> dict[str, Any]:

@@ -41,11 +41,10 @@ def worst_errors(
     Raises:
         UserError: there is no run, no mistake, or no picture of one.
     """
-    import numpy as np
-
     from striate import bundle
     from striate.data.thumbnails import opener
     from striate.runs import Run
+    from striate.workflows.error_maps import most_wrong
     from striate.workflows.origins import images_of
 
     if count < 1:
@@ -55,9 +54,7 @@ def worst_errors(
     if split is None:
         raise UserError(f"{model} is not in a run with predictions. Name images in place of --errors.")
     predictions = run.predictions(split)
-    wrong = np.flatnonzero((predictions.labels >= 0) & (predictions.predicted != predictions.labels))
-    sure = predictions.probabilities.max(axis=1)
-    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:count]
+    worst = most_wrong(predictions, count)
     if not len(worst):
         raise UserError(f"{run.folder} named all {split} images rightly: there is no error to explain.")
     open_one = opener(*images_of(run, split))

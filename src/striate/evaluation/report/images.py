@@ -25,6 +25,7 @@ class Card:
         right: whether it was named correctly; None where unknown.
         top: (class name, probability) of the most probable classes.
         thumbnail: data URI; empty where there is none.
+        map: data URI of where the network looked; empty where that is not known.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Card:
     right: bool | None
     top: Sequence[tuple[str, float]]
     thumbnail: str
+    map: str = ""
 
 
 def cards(gallery: Mapping[str, Any] | None, which: str) -> list[Card]:
@@ -51,6 +53,7 @@ def card(gallery: Mapping[str, Any], position: int) -> Card:
         right=None if true < 0 else true == predicted,
         top=[(names[index], share) for index, share in top],
         thumbnail=gallery["thumbnails"][thumbnail] if thumbnail >= 0 else "",
+        map=gallery.get("maps", {}).get(str(position), ""),
     )
 
 
