@@ -132,7 +132,7 @@ def test_shape_arithmetic_and_tracing_agree_on_every_net_of_the_zoo(name: str) -
         assert by_name[layer.name] == (layer.output_shape, layer.field), layer.name
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(9))
 def test_a_field_is_where_the_gradient_is_not_zero(seed: int) -> None:
     spec = random_spec(seed)
     network = positive_network(spec, SIDE)

@@ -20,8 +20,8 @@ from striate.filters.kernels import Kernel, as_kernel
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-NUMBERED = 9
-"""Kernels up to this side are drawn with their numbers."""
+WIDEST_ROW = 30
+"""Letters that fit into a row of a kernel that is drawn with its numbers."""
 _SIGNED = "RdBu"
 
 
@@ -177,8 +177,7 @@ def _show_kernel(axes: Axes, kernel: Kernel) -> None:
     weights = kernel.weights.real
     _show_signed(axes, weights, float(np.abs(weights).max()) or 1.0)
     axes.set_title(kernel.name, loc="center")
-    if max(weights.shape) <= NUMBERED:
-        _number(axes, weights)
+    _number(axes, weights)
     if np.iscomplexobj(kernel.weights):
         axes.set_xlabel("real part", fontsize=7)
 
@@ -197,9 +196,15 @@ def _show_signed(axes: Axes, values: np.ndarray, largest: float) -> None:
 
 
 def _number(axes: Axes, values: np.ndarray) -> None:
-    size = 9 if max(values.shape) <= 3 else 7 if max(values.shape) <= 5 else 5
-    for (row, column), value in np.ndenumerate(values):
-        axes.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=size)
+    """Write the numbers into the cells, if they fit."""
+    texts = [[f"{value:.2g}" for value in row] for row in values]
+    widest = max(len(text) for row in texts for text in row)
+    if widest * values.shape[1] > WIDEST_ROW:
+        return
+    size = 9 if max(values.shape) <= 3 else 6.5 if max(values.shape) <= 5 else 5
+    for row, line in enumerate(texts):
+        for column, text in enumerate(line):
+            axes.text(column, row, text, ha="center", va="center", fontsize=size)
 
 
 def _show_products(axes: Axes, window: np.ndarray, weights: np.ndarray, total: float) -> None:
