@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import array_api_compat
@@ -146,13 +147,22 @@ def check_float(**arrays: Array | None) -> None:
         if array is None and first is not None:
             continue
         check_array(name, array)
-        dtype = str(array.dtype).rpartition(".")[2]  # libraries' own dtypes cannot be compared
+        dtype = _numpy_name(array.dtype) if is_numpy(array) else _name(array.dtype)
         if dtype not in ("float32", "float64"):
             hint = "; images of whole numbers become floats by x.astype(np.float32) / 255"
             raise TypeError(f"{name}: expected float32 or float64, got {dtype}{hint}")
         first = first or (name, dtype)
         if dtype != first[1]:
             raise TypeError(f"{name}: expected {first[1]} as {first[0]} has, got {dtype}")
+
+
+def _name(dtype: Any) -> str:
+    """Return `float32` and the like for any library's dtype; they cannot be compared with each other."""
+    return str(dtype).rpartition(".")[2]
+
+
+_numpy_name = cache(_name)
+"""The same for NumPy's dtypes, whose names take longer to make than many a layer to start."""
 
 
 def check_ndim(name: str, array: Array, allowed: tuple[int, ...], layout: str) -> None:

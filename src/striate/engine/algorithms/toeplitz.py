@@ -52,8 +52,8 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
         for seen, made, rows, columns in _strips(geometry):
             np.matmul(pixels[:, :, seen], T[:, rows, columns], out=y[:, :, made])
         if bias is not None:
-            rows = output[:, channels].reshape(len(x), -1)  # long rows: NumPy is slow on planes
-            rows += np.repeat(bias[channels], y.shape[2])
+            images = output[:, channels].reshape(len(x), -1)  # long rows: NumPy is slow on planes
+            images += np.repeat(bias[channels], y.shape[2])
 
     blocks.run(convolve, _chunks(geometry, x.itemsize))
     return output
