@@ -13,6 +13,7 @@ import striate
 from striate import schemas
 from striate.cli import run
 from striate.errors import UserError
+from striate.workflows import audit_features
 
 
 @pytest.fixture
@@ -49,6 +50,31 @@ def test_features_bring_doubts_and_outliers(folder, tmp_path):
     assert (tmp_path / "out" / "doubtful-labels.csv").is_file()
     with pytest.raises(ValueError, match="expected floats"):
         striate.audit_data(folder, out=tmp_path / "out", features=features[1:])
+
+
+def test_the_command_computes_features_and_says_where_they_tell_nothing(
+    folder, tmp_path, monkeypatch, capsys
+):
+    def features_of(images, source, data, listener):
+        assert data == str(folder)
+        assert set(images.paths) == {sample.path for sample in source.samples}
+        generator = np.random.default_rng(0)
+        found = generator.normal(0, 1, (len(images), 4)).astype(np.float32)
+        found[:, 0] += [10 * (label == "a") for label in images.labels]
+        found[3] += 100
+        return found
+
+    monkeypatch.setattr(audit_features, "features_of", features_of)
+    command = ["data", "audit", str(folder), "--features", "-q", "--out", str(tmp_path / "out")]
+    assert run(command) == 0
+    assert "1 image resemble" in capsys.readouterr().out.replace("resembles", "resemble")
+    assert (tmp_path / "out" / "outliers.csv").is_file()
+    for path in sorted((folder / "train" / "b").iterdir())[2:]:
+        path.unlink()
+    for path in (folder / "test" / "b").iterdir():
+        path.unlink()
+    assert run(command) == 0
+    assert "at least 5 images each" in capsys.readouterr().err
 
 
 def test_groups_keep_images_out_of_two_folds(tmp_path):

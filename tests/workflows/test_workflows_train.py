@@ -63,10 +63,10 @@ def test_a_run_holds_everything_that_the_design_names(stripes):
     run = striate.train(stripes, listener=listener, goal=0.75, **FAST)
     assert str(run.folder) == "runs/stripes-simple-cnn"
     found = {path.name for path in run.folder.iterdir()}
-    measured = ("calibration", "confused-pairs", "curves", "per-class")
+    measured = ("answers", "calibration", "confused-pairs", "curves", "per-class")
     tables = {f"{name}-{split}.csv" for name in measured for split in ("val", "test")}
     tables |= {"history.csv", "timing.csv", "samples.csv", "quarantine.csv"}
-    facts = {"config.yaml", "run.json", "metrics.json", "environment.json", "report.html"}
+    facts = {"config.yaml", "run.json", "metrics.json", "audit.json", "environment.json", "report.html"}
     predictions = {
         f"predictions-{split}.{kind}" for split in ("val", "test") for kind in ("csv", "safetensors")
     }

@@ -1,6 +1,14 @@
 """Honest data: duplicates, leaks between splits, shortcuts, doubtful labels; before anything is trained."""
 
-from striate.audit.doubts import LabelDoubt, Outlier, doubtful_labels, near_in_features, outliers
+from striate.audit.doubts import (
+    FOLDS,
+    LabelDoubt,
+    Outlier,
+    check_features,
+    doubtful_labels,
+    near_in_features,
+    outliers,
+)
 from striate.audit.duplicates import Group, Pair, find_duplicates
 from striate.audit.findings import Findings
 from striate.audit.page import render
@@ -8,6 +16,7 @@ from striate.audit.reading import Images, read
 from striate.audit.shortcuts import Shortcut, find_shortcuts
 
 __all__ = [
+    "FOLDS",
     "Findings",
     "Group",
     "Images",
@@ -15,6 +24,7 @@ __all__ = [
     "Outlier",
     "Pair",
     "Shortcut",
+    "check_features",
     "doubtful_labels",
     "find_duplicates",
     "find_shortcuts",

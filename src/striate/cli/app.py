@@ -345,6 +345,10 @@ def audit(
             metavar="COLUMN|PATTERN",
         ),
     ] = None,
+    features: Annotated[
+        bool,
+        typer.Option("--features", help="Look for doubtful labels and outliers too, by the embedded network."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of folds and draws.", min=0)] = 0,
     quiet: Quiet = False,
     log: Logged = Log.text,
@@ -361,6 +365,7 @@ def audit(
             classes=named,
             group_by=group_by,
             seed=seed,
+            features=features,
             listener=listener,
         )
     listener.show_audit(result)

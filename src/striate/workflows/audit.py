@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def audit_data(
     classes: Sequence[str] | None = None,
     group_by: str | None = None,
     seed: int = 0,
-    features: np.ndarray | None = None,
+    features: np.ndarray | bool = False,
     listener: Listener | None = None,
 ) -> Audit:
     """Look for what makes a data set dishonest; the verb is `striate data audit`.
@@ -59,8 +60,9 @@ def audit_data(
         classes: only these.
         group_by: column of the CSV file, or pattern on paths: images that share it never lie in two folds.
         seed: of folds and draws.
-        features: float (N, D), a row for each image that decodes, in the order of their paths; with it,
-            likely label errors, outliers and near-duplicates in features are looked for too.
+        features: float (N, D), a row for each image that decodes, in the order of their paths, or True for
+            those of the network that comes with Striate; with them, likely label errors, outliers and
+            near-duplicates in features are looked for too.
         listener: hears how it goes.
 
     Raises:
@@ -77,12 +79,17 @@ def audit_data(
     for message in source.messages:
         listener.message(message)
     images = audit.read(source, listener.stage)
+    given = None if isinstance(features, bool) else features
+    if features is True:
+        from striate.workflows.audit_features import features_of
+
+        given = features_of(images, source, os.fspath(data), listener)
     groups = audit.find_duplicates(images, listener.stage)
     named = None if group_by is None else group_names(source, os.fspath(data), group_by)
     own = None if named is None else dict(zip((item.path for item in source.samples), named, strict=True))
     together = kept_together(images, groups, own)
     found = audit.find_shortcuts(images, together, seed=seed, progress=listener.stage)
-    findings = audit.Findings(images, groups, found, **_by_features(features, images, together, seed))
+    findings = audit.Findings(images, groups, found, **_by_features(given, images, together, seed, listener))
     folder = Path(out) if out is not None else Path("runs") / f"{images.name}-audit"
     return _write(folder, findings)
 
@@ -105,16 +112,27 @@ def kept_together(images: Images, groups: Sequence[Group], own: Mapping[str, str
 
 
 def _by_features(
-    features: np.ndarray | None, images: Images, together: Sequence[str], seed: int
+    features: np.ndarray | None, images: Images, together: Sequence[str], seed: int, listener: Listener
 ) -> dict[str, Any]:
     """Return what only features tell; nothing without them."""
     from striate import audit
 
     if features is None:
         return {}
+    audit.check_features(features, len(images))
+    listener.stage("looking at features", 0, 1)
+    doubts = None
+    counts = Counter(images.labels)
+    if len(counts) > 1 and min(counts.values()) >= audit.FOLDS:
+        doubts = audit.doubtful_labels(features, images.labels, together, seed=seed)
+    else:
+        listener.message(
+            f"Doubtful labels are looked for in at least two classes of at least {audit.FOLDS} images each."
+        )
     near = audit.near_in_features(features)
+    listener.stage("looking at features", 1, 1)
     return {
-        "doubts": audit.doubtful_labels(features, images.labels, together, seed=seed),
+        "doubts": doubts,
         "outliers": audit.outliers(features),
         "near": tuple((a, b) for a, b in near.tolist() if together[a] != together[b]),
     }
