@@ -60,6 +60,11 @@ SHAPES = {
     "outputs in pairs, more channels out": Shape((2, 2, 9, 10), 9, (3, 2), padding=(1, 1)),
     "outputs in pairs, stride 2": Shape((2, 3, 9, 12), 4, (3, 3), (2, 2), (1, 1)),
     "outputs by three, dilated down": Shape((2, 3, 9, 9), 4, (3, 3), padding=(2, 1), dilation=(2, 1)),
+    "depth-wise, one strip": Shape((9, 4, 7, 7), 4, (3, 3), padding=(1, 1), groups=4),
+    "depth-wise, strips": Shape((9, 3, 13, 11), 3, (3, 3), padding=(1, 1), groups=3),
+    "depth-wise, strips, stride 2, dilated": Shape((2, 3, 15, 12), 3, (3, 2), (2, 1), (2, 1), (2, 3), 3),
+    "depth-wise, uneven stride": Shape((8, 2, 17, 19), 2, (5, 3), (2, 3), ((2, 1), (0, 2)), groups=2),
+    "depth-wise, more padding than reach": Shape((2, 2, 9, 10), 2, (2, 2), padding=(3, 3), groups=2),
     "as large as the image": Shape((2, 2, 5, 4), 3, (5, 4)),
     "only padding and one pixel": Shape((2, 2, 1, 1), 3, (3, 3), padding=(1, 1)),
     "even": Shape((2, 2, 8, 7), 3, (4, 4), padding=(2, 1)),
@@ -170,9 +175,11 @@ def test_computes_the_gradients_that_are_needed_and_no_others(name: str, shape: 
         Shape((9, 6, 17, 19), 10, (3, 3), padding=(1, 1)),
         Shape((5, 6, 17, 19), 10, (5, 5), (2, 2), (2, 2)),
         Shape((9, 8, 16, 13), 8, (3, 3), padding=(1, 1), groups=4),
+        Shape((9, 8, 16, 13), 8, (3, 3), padding=(1, 1), groups=8),
+        Shape((9, 4, 16, 12), 4, (3, 3), padding=(1, 1)),
         Shape((1, 48, 20, 20), 1, (7, 7), padding=(3, 3)),
     ],
-    ids=["3x3", "5x5, stride 2", "groups", "one image, one output channel"],
+    ids=["3x3", "5x5, stride 2", "groups", "depth-wise", "outputs in pairs", "one image, one output channel"],
 )
 def test_results_are_the_same_to_the_bit_on_any_number_of_threads_and_when_repeated(
     name: str, shape: Shape, dtype: str, tiny_pieces
