@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -142,6 +145,17 @@ def test_every_recipe_is_trained_with_every_seed_on_one_split(trainings):
     assert {Run(run).config().split_seed for runs in found.runs.values() for run in runs} == {0}
     assert [entry["settings"] for entry in found.result["entries"]] == [{"dropout": "0"}, {"dropout": "0.5"}]
     assert "striate ablate" in found.page.read_text()
+
+
+def test_the_command_on_the_page_goes_on_with_the_study(trainings, capsys):
+    from striate.cli import run
+
+    found = study(nesterov=True, optimizer="sgd", classes=["across", "down"], epochs=3, seed=7)
+    assert [seed for _, seed in trainings.made] == [7, 7, 8, 8]
+    command = re.search(r"<code>(striate ablate .*)</code>", found.page.read_text())
+    assert run([*shlex.split(html.unescape(command[1]))[1:], "-q"]) == 0
+    assert "page: study/comparison.html" in capsys.readouterr().out
+    assert len(trainings.made) == 4
 
 
 @pytest.mark.parametrize("end", ["killed", "interrupted"])

@@ -60,8 +60,14 @@ def test_options_of_the_network_make_another_recipe(tmp_path, data):
     ]
 
 
+def test_one_training_is_not_counted_twice(four, tmp_path, data):
+    copy = write_run(tmp_path / "copy", data, model="mlp", seed=1)
+    with pytest.raises(UserError, match="are the same training"):
+        striate.compare(four[0].folder, four[3].folder, copy.folder, out=tmp_path / "found")
+
+
 def test_runs_on_other_test_images_are_refused_with_the_way_out(four, data, tmp_path):
-    other = write_run(tmp_path / "other", data, first=3)
+    other = write_run(tmp_path / "other", data, first=3, seed=2)
     with pytest.raises(DataError, match=r"40 and 40, of which 37 are the same") as caught:
         striate.compare(four[0].folder, other.folder, out=tmp_path / "found")
     assert "--set NAME=DATA" in str(caught.value)

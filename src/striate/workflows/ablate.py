@@ -81,7 +81,9 @@ def ablate(
         raise UserError(f"seeds is {seeds!r}; expected a whole number, 1 or more.")
     first = config.make(TrainConfig, {"data": os.fspath(data), **settings})
     shared = {**settings, "data": config.located(os.fspath(data))}
+    shared.pop("seed", None)
     shared.setdefault("split_seed", first.seed)
+    shared.setdefault("audit", False)  # the data is the same in every run
     made = recipes(shared, vary, design)
     _check_test_images(made, vary, listener)
     folder = (
@@ -94,7 +96,7 @@ def ablate(
     with alone(folder):
         record(folder, shared, made)
         found = _train_all(folder, made, numbers, listener)
-        return _compare(folder, made, found, seeds, design, vary, listener)
+        return _compare(folder, made, found, numbers, design, vary, listener)
 
 
 def _train_all(
@@ -143,16 +145,16 @@ def _compare(
     folder: Path,
     made: Sequence[Recipe],
     found: Mapping[str, Sequence[Run]],
-    seeds: int,
+    seeds: Sequence[int],
     design: str,
     vary: Mapping[str, Sequence[Any]],
     listener: Listener,
 ) -> Study:
     entries = _entries(made, found)
     lost = [
-        f"{name}: {seeds - len(runs)} of {seeds} runs diverged and are left out."
+        f"{name}: {len(seeds) - len(runs)} of {len(seeds)} runs diverged and are left out."
         for name, runs in found.items()
-        if len(runs) < seeds
+        if len(runs) < len(seeds)
     ]
     if len(entries) < 2 or not found[made[0].name]:
         raise TrainingError("too few trainings came to an end to compare anything: lower --lr.")
@@ -180,12 +182,16 @@ def _entries(made: Sequence[Recipe], found: Mapping[str, Sequence[Run]]) -> list
 
 
 def _lead(
-    made: Sequence[Recipe], runs: Sequence[Run], seeds: int, design: str, vary: Mapping[str, Sequence[Any]]
+    made: Sequence[Recipe],
+    runs: Sequence[Run],
+    seeds: Sequence[int],
+    design: str,
+    vary: Mapping[str, Sequence[Any]],
 ) -> str:
     samples, settings = runs[0].samples(), runs[0].config()
     trained, tested = (int((samples["split"] == split).sum()) for split in ("train", "test"))
     how = "every combination" if design == "grid" else "each change alone, and all together"
-    times = "once" if seeds == 1 else f"with {seeds} seeds"
+    times = "once" if len(seeds) == 1 else f"with {len(seeds)} seeds"
     return (
         f"{len(made)} recipes ({how}), each trained {times} for {settings.epochs} epochs on {trained:,} "
         f"images of {Path(settings.data).name}; the weights of the best epoch were measured on the same "
@@ -203,7 +209,9 @@ def _shared(runs: Sequence[Run]) -> dict[str, Any]:
     return {name: value for name, value in every[0].items() if all(each[name] == value for each in every)}
 
 
-def _command(base: Recipe, vary: Mapping[str, Sequence[Any]], seeds: int, design: str, folder: Path) -> Any:
+def _command(
+    base: Recipe, vary: Mapping[str, Sequence[Any]], seeds: Sequence[int], design: str, folder: Path
+) -> Any:
     from striate.evaluation import Command
 
     words = ["striate", "ablate", base.settings["data"]]
@@ -212,12 +220,21 @@ def _command(base: Recipe, vary: Mapping[str, Sequence[Any]], seeds: int, design
     varied = set(vary) | {"data", "model_options"}
     for name, value in base.settings.items():
         if name not in varied and value is not None:
-            words += [f"--{name.replace('_', '-')}", str(value)]
+            words += _option(name, value)
     for name, value in base.settings.get("model_options", {}).items():
         if name not in vary:
             words += ["--model-option", f"{name}={value}"]
-    words += ["--seeds", str(seeds), "--design", design, "--out", str(folder)]
+    words += ["--seed", str(seeds[0]), "--seeds", str(len(seeds)), "--design", design, "--out", str(folder)]
     return Command("Repeat this study, or go on with it", shlex.join(words))
+
+
+def _option(name: str, value: Any) -> list[str]:
+    """Return a setting as the command line takes it."""
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{option}" if value else f"--no-{option}"]
+    text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return [f"--{option}", text]
 
 
 def _check_test_images(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]], listener: Listener) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from striate.errors import UserError
 from striate.runs import Run
 from striate.workflows.origins import settings_of, training_of
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from striate.config import TrainConfig
     from striate.evaluation.study import Entry
 
-NO_MATTER = frozenset({"seed", "data", "data_root", "num_workers", "tensorboard", "goal", "device"})
+NO_MATTER = frozenset({"seed", "data", "data_root", "num_workers", "tensorboard", "audit", "goal", "device"})
 """Settings that do not make another recipe of a training."""
 
 
@@ -25,6 +26,8 @@ def group(runs: Sequence[Run]) -> list[Entry]:
         settings = settings_of(run)
         recipe = str(run.folder) if settings is None else json.dumps([plain(settings), settings.data])
         found.setdefault(recipe, []).append(run)
+    for members in found.values():
+        _refuse_twice(members)
     settings_of_each = [settings_of(members[0]) for members in found.values()]
     differing = differences([None if one is None else plain(one) for one in settings_of_each])
     names = _names(list(found.values()))
@@ -52,6 +55,22 @@ def entry_of(name: str, runs: Sequence[Run], settings: Mapping[str, Any]) -> Ent
             numbers(training.history()) for training in trainings if training.history_file.is_file()
         ),
     )
+
+
+def _refuse_twice(runs: Sequence[Run]) -> None:
+    """Refuse to count one training twice, as a run and as an evaluation of its model, or as a repetition.
+
+    Raises:
+        UserError: two runs of a recipe have the same seed.
+    """
+    seen: dict[int, Run] = {}
+    for run in runs:
+        settings = settings_of(run)
+        if settings is not None and seen.setdefault(settings.seed, run) is not run:
+            raise UserError(
+                f"{seen[settings.seed].folder} and {run.folder} are the same training (settings and seed); "
+                "name one of them."
+            )
 
 
 def plain(settings: TrainConfig) -> dict[str, Any]:

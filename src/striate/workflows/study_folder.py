@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from striate import files
+from striate import config, files
+from striate.config import TrainConfig
 from striate.errors import RunError
 from striate.workflows.designs import BASE, Recipe
 
@@ -24,7 +25,7 @@ def record(folder: Path, shared: Mapping[str, Any], made: Sequence[Recipe]) -> N
         RunError: the folder holds another study, or something else.
     """
     path = folder / RECORD
-    settings = json.loads(json.dumps(shared, default=str))
+    settings = _stored(shared)
     known: dict[str, Any] = {"format": FORMAT, "settings": settings, "recipes": {}}
     if path.is_file():
         known = _read(path)
@@ -34,10 +35,17 @@ def record(folder: Path, shared: Mapping[str, Any], made: Sequence[Recipe]) -> N
                 "Choose another --out."
             )
     for recipe in made:
-        mine = json.loads(json.dumps(recipe.settings, default=str))
+        mine = _stored(recipe.settings)
         if known["recipes"].setdefault(plain_name(recipe.name), mine) != mine:
             raise RunError(f"{folder} holds other runs called {recipe.name!r}. Choose another --out.")
     files.write_json(path, known)
+
+
+def _stored(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they are kept: the same, whether they came as text or as numbers."""
+    values = config.make(TrainConfig, dict(settings)).model_dump(mode="json")
+    options = {name: str(value) for name, value in values["model_options"].items()}
+    return {name: options if name == "model_options" else values[name] for name in settings}
 
 
 def _read(path: Path) -> dict[str, Any]:
