@@ -106,6 +106,8 @@ def test_a_bundle_of_a_backbone_loads_and_evaluates_without_a_network(trained, s
     assert again.metrics()["test"]["accuracy"] == trained.metrics()["test"]["accuracy"]
     with pytest.raises(UserError, match="only PyTorch computes; choose --engine torch, not numpy"):
         striate.load(trained.model, engine="numpy")
+    with pytest.raises(UserError, match="the glass box has no description of"):
+        striate.verify(trained.folder, stripes)
 
 
 def test_a_run_is_repeated_from_its_settings_and_resumed_without_the_file_of_weights(trained, weights, work):

@@ -181,6 +181,11 @@ def _trained(model: str, config: VerifyConfig, given: Mapping[str, Any], listene
         option = fixed[0].replace("_", "-")
         raise UserError(f"--{option} comes with the trained model {model}; leave it out.")
     record, weights = bundle.read(model)
+    if record.spec is None:
+        raise UserError(
+            f"{model} holds {record.name} of a library, which the glass box has no description of; verify "
+            "takes networks of the zoo, of a net.yaml, and lite0."
+        )
     found = prepare_for(
         config.data,
         record.preprocess,
