@@ -221,8 +221,8 @@ def _unknown(name: str) -> str:
     question = f": did you mean {close[0]!r}?" if close else "."
     others = f" Also near: {', '.join(close[1:])}." if close[1:] else ""
     return (
-        f"unknown model {name!r}{question}{others} Known: {', '.join(sorted(known))}, the classifiers of torchvision "
-        "and the networks of timm. Or give the path of a .yaml file."
+        f"unknown model {name!r}{question}{others} Known: {', '.join(sorted(known))}, the classifiers of "
+        "torchvision and the networks of timm. Or give the path of a .yaml file."
     )
 
 
