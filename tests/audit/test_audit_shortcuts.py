@@ -80,3 +80,21 @@ def test_images_of_one_group_never_lie_in_two_folds(gather):
 def test_classes_with_few_images_do_not_take_part(gather):
     images = gather({f"train/{name}/{n}": noise(n) for name in "ab" for n in range(4)})
     assert find_shortcuts(images) == ()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_quick_test_judges_as_shuffles_do(gather, told):
+    """Sizes that tell the class, and sizes that do not."""
+    generator = np.random.default_rng(0)
+    contents = {}
+    for number in range(60):
+        label = "ab"[number % 2]
+        side = 20 + (10 * (label == "a") if told else 0) + int(generator.integers(0, 8))
+        noise = generator.integers(0, 256, (side, side, 3)).astype(np.uint8)
+        contents[f"train/{label}/{number:02d}.png"] = Image.fromarray(noise)
+    images = gather(contents)
+    strengths = [
+        {found.cue: found.strength for found in find_shortcuts(images, shuffles=shuffles)}["image size"]
+        for shuffles in (0, 99)
+    ]
+    assert strengths == ["strong" if told else "none"] * 2
