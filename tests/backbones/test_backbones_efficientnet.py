@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from striate import backbones
 from striate.architectures import infer_shapes, summarize, walk
 from striate.architectures.layers import Conv2d
 from striate.backbones.efficientnet import STAGES, efficientnet_lite0, same_sides
+from striate.backbones.levels import feature_levels
 
 
 def test_lite0_has_the_published_number_of_parameters_and_output_size():
@@ -73,3 +75,29 @@ def timm_name(name: str) -> str:
     layer, _, tensor = rest.partition(".")
     table = first | {"project_norm": "bn2"} if stage == 0 else inner
     return f"blocks.{stage}.{number}.{table[layer]}.{tensor}"
+
+
+def test_the_network_of_several_levels_says_what_the_plain_one_says(lite0, photos):
+    levels = backbones.load("lite0-levels")
+    images = lite0.preprocess(photos)
+    with torch.inference_mode():
+        plain, several = (net.build()(torch.from_numpy(images)) for net in (lite0, levels))
+    torch.testing.assert_close(plain, several, atol=1e-4, rtol=1e-4)
+
+
+def test_the_features_of_several_levels_are_means_and_maxima_of_maps(lite0, photos):
+    model = backbones.find("lite0-levels")
+    counts = feature_levels(model.description, (3, 224, 224), 5)
+    assert counts == (24, 24, 40, 40, 80, 80, 112, 112, 192, 192, 1280)
+    network = model.start((3, 224, 224), 5, weights="pretrained").network.eval()
+    seen = {}
+    plain = lite0.build()
+    plain.get_submodule("block8").register_forward_hook(lambda *call: seen.update(maps=call[2]))
+    images = torch.from_numpy(lite0.preprocess(photos[:1]))
+    with torch.inference_mode():
+        features = backbones.split(network).extractor(images)[0]
+        plain(images)
+    (maps,) = seen["maps"]
+    torch.testing.assert_close(features[128:208], maps.mean((1, 2)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(features[208:288], maps.amax((1, 2)), atol=1e-5, rtol=1e-4)
+    assert feature_levels(backbones.find("lite0").description, (3, 224, 224), 5) == ()

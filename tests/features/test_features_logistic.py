@@ -125,3 +125,21 @@ def test_folds_keep_groups_together_and_about_equal():
 def test_few_samples_get_fewer_folds():
     assert make_folds(np.array([0, 1]), None, 0).max() == 1
     assert make_folds(np.arange(6) % 2, None, 0).max() == 2
+
+
+def test_levels_of_unlike_scale_count_alike():
+    features, labels = clusters(240, 12)
+    first, second = np.float32([1] * 6), np.float32([1000] * 6)
+    stretched = features * np.concatenate([first, second])
+    plain, by_level = (PrincipalAxes(x, levels) for x, levels in ((features, (6, 6)), (stretched, (6, 6))))
+    before = fit_head(plain, labels, 3, 0.3).logits(features)
+    after = fit_head(by_level, labels, 3, 0.3).logits(stretched)
+    np.testing.assert_allclose(softmax(before), softmax(after), atol=CLOSE)
+    one_level = fit_head(PrincipalAxes(stretched), labels, 3, 0.3).logits(stretched)
+    assert np.abs(softmax(one_level) - softmax(after)).max() > 10 * CLOSE
+
+
+def test_levels_that_do_not_fit_are_refused():
+    features, labels = clusters(20, 4)
+    with pytest.raises(ValueError, match="levels have 5 features"):
+        train_head(features, labels, 3, levels=(2, 3))

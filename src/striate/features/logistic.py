@@ -89,12 +89,12 @@ class PrincipalAxes:
         centred /= self.scale
         n, size = centred.shape
         if n < size:  # the samples span no more than n axes: the smaller of the two Gram matrices will do
-            power, turned = eigh(centred @ centred.T / np.float32(n))
+            power, turned = eigh(centred @ centred.T / np.float32(n), driver="evd")
             kept = power > power[-1] * 1e-6
             axes = centred.T @ turned[:, kept] / np.sqrt(n * power[kept], dtype=np.float32)
             power = power[kept]
         else:
-            power, axes = eigh(centred.T @ centred / np.float32(n))
+            power, axes = eigh(centred.T @ centred / np.float32(n), driver="evd")
         self.axes = np.ascontiguousarray(axes, np.float32)
         self.power = np.maximum(power, 0).astype(np.float32)
         self.coordinates = centred @ self.axes
