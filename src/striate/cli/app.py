@@ -347,7 +347,9 @@ def audit(
     ] = None,
     features: Annotated[
         bool,
-        typer.Option("--features", help="Look for doubtful labels and outliers too, by the embedded network."),
+        typer.Option(
+            "--features", help="Look for doubtful labels and outliers too, by the embedded network."
+        ),
     ] = False,
     seed: Annotated[int, typer.Option(help="Of folds and draws.", min=0)] = 0,
     quiet: Quiet = False,
