@@ -56,3 +56,19 @@ def activation_grid(seen: Activations, channels: Sequence[int] | None = None) ->
 def _limits(values: np.ndarray) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     return (low, high) if high > low else (low - 1, low + 1)
+
+
+def image_grid(images: np.ndarray, titles: Sequence[str]) -> Figure:
+    """Draw images under their titles, uint8 (N, C, H, W) with 1 or 3 channels."""
+    columns = min(COLUMNS, len(images))
+    rows = -(-len(images) // columns)
+    with style.drawing():
+        figure = style.new_figure(0.95 * columns + 0.1, 1.12 * rows + 0.1)
+        grid = figure.subplots(rows, columns, squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
+        for axes, image, title in zip(grid.flat, images, titles, strict=False):
+            shown = np.repeat(image, 3, axis=0) if len(image) == 1 else image
+            axes.imshow(shown.transpose(1, 2, 0), interpolation="nearest")
+            axes.set_title(title, fontsize=7, fontweight="normal", loc="center", pad=2)
+        return style.literal(figure)
