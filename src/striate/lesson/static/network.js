@@ -7,13 +7,30 @@ const net = {
   nodes: [], base: null, picture: 0, drawn: false, shift: [0, 0], degrees: 0,
   input: null, values: [], place: { node: 1, channel: 0, row: 0, column: 0 }, term: 0,
   brush: 1, back: [], mapClass: null, cursor: { row: 0, column: 0 }, inputGrid: null, oneGrid: null, mapsGrid: null,
+  computeMs: 0, timer: 0,
 };
 const netIds = {};
 
+const SLOW_MS = 50;
+const PAUSE_MS = 120;
+
+// Where a network takes long, the picture follows at once and the layers when the hand pauses.
 const computeNetSoon = oncePerFrame(() => {
-  computeNet();
-  drawNet();
+  clearTimeout(net.timer);
+  if (net.computeMs > SLOW_MS) {
+    placePicture();
+    drawNetInput();
+    net.timer = setTimeout(computeAndDraw, PAUSE_MS);
+  } else computeAndDraw();
 });
+
+function computeAndDraw() {
+  const start = performance.now();
+  computeNet();
+  net.computeMs = performance.now() - start;
+  drawNet();
+}
+
 const drawNetSoon = oncePerFrame(drawNet);
 
 function startNetwork() {
@@ -120,9 +137,13 @@ function between(values, start, height, width, y, x) {
   return sum;
 }
 
+function placePicture() {
+  net.input = transformed(net.base, net.nodes[0].shape, net.shift, net.degrees);
+}
+
 function computeNet() {
   const { shape } = net.nodes[0];
-  net.input = transformed(net.base, shape, net.shift, net.degrees);
+  placePicture();
   const { mean, std } = PAGE.network;
   const plane = shape[1] * shape[2];
   const normalised = net.input.map((value, i) => {
@@ -378,15 +399,20 @@ function drawMaps() {
 
 function drawTiles(context, node, data, range) {
   const [count, height, width] = node.shape;
-  context.imageSmoothingEnabled = false;
-  const canvas = new OffscreenCanvas(width, height);
-  const pen = canvas.getContext("2d");
   for (let channel = 0; channel < count; channel++) {
-    const grid = tileGrid(node, channel);
-    pen.putImageData(greyImage(data.subarray(channel * height * width, (channel + 1) * height * width), height, width, range), 0, 0);
-    context.drawImage(canvas, grid.left, grid.top, grid.cell * width, grid.cell * height);
+    const values = data.subarray(channel * height * width, (channel + 1) * height * width);
+    drawMap(context, tileGrid(node, channel), values, range);
   }
   frameCells(context, tileGrid(node, net.place.channel), 0, 0, height, width, "output", 3);
+}
+
+// One map as an image, each value a square without a gap.
+function drawMap(context, grid, values, range) {
+  const { rows, columns, left, top, cell } = grid;
+  const canvas = new OffscreenCanvas(columns, rows);
+  canvas.getContext("2d").putImageData(greyImage(values, rows, columns, range), 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(canvas, left, top, cell * columns, cell * rows);
 }
 
 function greyImage(values, height, width, range) {
@@ -460,7 +486,7 @@ function probabilities() {
 function drawBars() {
   const shares = probabilities();
   if (!shares) {
-    netIds.bars.textContent = say("net.answer.none");
+    netIds.bars.replaceChildren(element("p", {}, say("net.answer.none")));
     return;
   }
   const best = shares.indexOf(Math.max(...shares));
@@ -556,7 +582,8 @@ function drawOneMap(node) {
   const range = valueRange(data);
   centreText(context);
   const longest = net.oneGrid.cell < 25 ? 0 : longestText(values);
-  values.forEach((value, i) => drawCell(context, net.oneGrid, Math.floor(i / columns), i % columns, greyOf(value, range), shown(value), longest));
+  if (net.oneGrid.cell < 9) drawMap(context, net.oneGrid, values, range);
+  else values.forEach((value, i) => drawCell(context, net.oneGrid, Math.floor(i / columns), i % columns, greyOf(value, range), shown(value), longest));
   frameCells(context, net.oneGrid, net.place.row, net.place.column, 1, 1, "output", 3);
 }
 
