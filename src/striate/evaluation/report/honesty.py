@@ -66,8 +66,9 @@ def _counts(found: Mapping[str, Any]) -> list[tuple[str, int]]:
         ("groups in several splits", duplicates["across_splits"]),
         ("groups with different labels", duplicates["conflicting_labels"]),
     ]
-    leaked = duplicates["leaked"].items()
-    return [*rows, *((f"{wording.image_kind(split)}s with a copy in train", count) for split, count in leaked)]
+    for split, count in duplicates["leaked"].items():
+        rows.append((f"{wording.image_kind(split)}s with a copy in train", count))
+    return rows
 
 
 def _accuracies(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
