@@ -11,11 +11,12 @@
 Features come from ONNX Runtime; torch is imported only to make a network's ONNX file, which is kept.
 """
 
+from striate.features.axes import LinearHead, PrincipalAxes
 from striate.features.extraction import Features, Frozen, cached_features
 from striate.features.extractors import Extractor, OnnxExtractor, TorchExtractor
 from striate.features.folds import make_folds
 from striate.features.heads import TrainedHead, train_head
-from striate.features.logistic import Choice, LinearHead, PrincipalAxes
+from striate.features.logistic import Choice
 from striate.features.store import FeatureStore
 
 __all__ = [

@@ -82,7 +82,7 @@ def cached_features(
     if missing:
         extractor, message = _open(pixels.select(missing[:CHECKED_IMAGES]), preprocess, frozen)
         messages += [message] if message else []
-        for numbers, features in _extract(pixels, missing, preprocess, extractor, progress):
+        for numbers, features in extract(pixels, missing, preprocess, extractor, progress):
             known.update(zip(numbers, features, strict=True))
             refusal = store.add(digests[numbers], features)
             if refusal and refusal not in messages:
@@ -111,7 +111,7 @@ def _open(some: Pixels, preprocess: Preprocess, frozen: Frozen) -> tuple[Extract
     return made, ""
 
 
-def _extract(
+def extract(
     pixels: Pixels,
     numbers: Sequence[int],
     preprocess: Preprocess,

@@ -7,15 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from striate.features.axes import LinearHead, PrincipalAxes
 from striate.features.folds import make_folds
-from striate.features.logistic import (
-    STRENGTHS,
-    Choice,
-    LinearHead,
-    PrincipalAxes,
-    choose_strength,
-    fit_head,
-)
+from striate.features.logistic import STRENGTHS, Choice, choose_strength, fit_head
 
 
 class TrainedHead(NamedTuple):

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from striate.features.axes import LinearHead, PrincipalAxes
+
 STRENGTHS = tuple(10.0**power for power in (0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
 """Tried in this order, for features of mean square 1; the search ends once it has clearly got worse."""
 PATIENCE = 2
@@ -21,26 +23,12 @@ PATIENCE = 2
 MAX_ITERATIONS = 300
 TOLERANCE = 1e-4
 """Of the largest entry of the gradient, in preconditioned coordinates."""
-ROUGH_TOLERANCE = 1e-3
-"""The same while strengths are compared; the cross-entropy of held-out samples is then known to 0.1 %."""
-
-
-@dataclass(frozen=True)
-class LinearHead:
-    """Features (N, F) to logits (N, K): `features @ weight.T + bias`.
-
-    Attributes:
-        weight: float32 (K, F), as `torch.nn.Linear` has it.
-        bias: float32 (K,).
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray
-
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """Return float32 (N, K) for float32 (N, F)."""
-        result: np.ndarray = features @ self.weight.T + self.bias
-        return result
+ROUGH_TOLERANCE = 3e-4
+"""The same while strengths are compared. With more a weak penalty would pass for a better one: what was
+stopped early on the way from a stronger one's solution is as good as penalised."""
+ROUGH_SHARE, ROUGH_AXES = 0.95, 256
+"""Strengths are compared along the axes that hold so much of the features' mean square, and along so many at
+least: for networks a third of all, which find the same strength."""
 
 
 @dataclass(frozen=True)
@@ -69,42 +57,6 @@ class Choice:
         return float(self.strengths[self.best])
 
 
-class PrincipalAxes:
-    """The coordinates in which the penalised problem is nearly diagonal.
-
-    Features are centred, divided by one number a level so that their mean square is 1, and turned.
-
-    Args:
-        features: float32 (N, F), of the training samples.
-        levels: how many features come from each level of the network, one after the other; together F.
-            Empty: all from one.
-    """
-
-    def __init__(self, features: np.ndarray, levels: Sequence[int] = ()) -> None:
-        from scipy.linalg import eigh
-
-        self.mean = features.mean(axis=0)
-        centred = features - self.mean
-        self.scale = _scale(centred, levels or (centred.shape[1],))
-        centred /= self.scale
-        n, size = centred.shape
-        if n < size:  # the samples span no more than n axes: the smaller of the two Gram matrices will do
-            power, turned = eigh(centred @ centred.T / np.float32(n), driver="evd")
-            kept = power > power[-1] * 1e-6
-            axes = centred.T @ turned[:, kept] / np.sqrt(n * power[kept], dtype=np.float32)
-            power = power[kept]
-        else:
-            power, axes = eigh(centred.T @ centred / np.float32(n), driver="evd")
-        self.axes = np.ascontiguousarray(axes, np.float32)
-        self.power = np.maximum(power, 0).astype(np.float32)
-        self.coordinates = centred @ self.axes
-
-    def head(self, weight: np.ndarray, bias: np.ndarray) -> LinearHead:
-        """Return the head on features for one on coordinates: float32 (R, K) `weight` and (K,) `bias`."""
-        on_features = self.axes @ weight / self.scale[:, None]
-        return LinearHead(np.ascontiguousarray(on_features.T), bias - self.mean @ on_features)
-
-
 def choose_strength(
     axes: PrincipalAxes, labels: np.ndarray, num_classes: int, folds: np.ndarray, strengths: Sequence[float]
 ) -> Choice:
@@ -119,14 +71,15 @@ def choose_strength(
     """
     count = int(folds.max()) + 1
     used = (folds[:, None] != np.arange(count)).astype(np.float32)  # (N, folds)
-    problem = _Problem(axes, labels, num_classes, used / used.sum(axis=0))
+    leading = axes.leading(ROUGH_SHARE, ROUGH_AXES)
+    problem = _Problem(leading, labels, num_classes, (used / used.sum(axis=0)).T)
     rows = np.arange(len(labels))
     losses: list[float] = []
     accuracies = []
     solution = None
     for strength in strengths:
         solution = problem.solve(strength, ROUGH_TOLERANCE, solution)
-        held_out = problem.logits(solution)[rows, folds]
+        held_out = problem.logits(solution)[:, folds, rows].T
         losses.append(_cross_entropy(held_out, labels))
         accuracies.append(float((held_out.argmax(axis=1) == labels).mean()))
         if len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE:
@@ -136,14 +89,18 @@ def choose_strength(
 
 def fit_head(axes: PrincipalAxes, labels: np.ndarray, num_classes: int, strength: float) -> LinearHead:
     """Return the head that minimises the penalised cross-entropy of all samples."""
-    everyone = np.full((len(labels), 1), 1 / len(labels), np.float32)
-    problem = _Problem(axes, labels, num_classes, everyone)
-    weight, bias = problem.solve(strength, TOLERANCE)
-    return axes.head(weight[:, 0], bias[0])
+    everyone = np.full((1, len(labels)), 1 / len(labels), np.float32)
+    leading = axes.leading(ROUGH_SHARE, ROUGH_AXES)
+    weight, bias = _Problem(leading, labels, num_classes, everyone).solve(strength, ROUGH_TOLERANCE)
+    start = np.zeros((*bias.shape, len(axes.power)), np.float32)
+    start[..., -weight.shape[-1] :] = weight
+    weight, bias = _Problem(axes, labels, num_classes, everyone).solve(strength, TOLERANCE, (start, bias))
+    return axes.head(weight[:, 0], bias[:, 0])
 
 
 Solution = tuple[np.ndarray, np.ndarray]
-"""float32 (R, P, K) and (P, K): weights and intercepts of P problems."""
+"""float32 (K, P, R) and (K, P): weights and intercepts of P problems. Classes come first, so that what is
+done for each sample runs along contiguous memory."""
 
 
 class _Problem:
@@ -153,7 +110,7 @@ class _Problem:
         axes: R coordinates of N samples.
         labels: int64 (N,).
         num_classes: K.
-        sample_weights: float32 (N, P); each column sums to 1.
+        sample_weights: float32 (P, N); each row sums to 1.
     """
 
     def __init__(
@@ -161,24 +118,24 @@ class _Problem:
     ) -> None:
         self.axes = axes
         self.labels = labels
-        self.classes = num_classes
-        self.weights = sample_weights[:, :, None]
-        self.shape = (axes.coordinates.shape[1] + 1, sample_weights.shape[1], num_classes)
+        self.weights = np.ascontiguousarray(sample_weights)
+        self.shape = (num_classes, len(sample_weights), axes.coordinates.shape[1] + 1)
 
     def solve(self, strength: float, tolerance: float, start: Solution | None = None) -> Solution:
         """Return the minimum for a strength of the penalty, from `start` or from zero."""
         from scipy.optimize import minimize
 
-        spread = 1 / self.classes * (1 - 1 / self.classes)  # p (1 - p) where nothing is known yet
-        step = 1 / np.sqrt(spread * self.axes.power + np.float32(strength))[:, None, None]
+        share = 1 / self.shape[0]
+        spread = share * (1 - share)  # p (1 - p) where nothing is known yet
+        step = 1 / np.sqrt(spread * self.axes.power + np.float32(strength))
         begin = np.zeros(self.shape, np.float32)
         if start is not None:
-            begin[:-1], begin[-1] = start[0] / step, start[1]
+            begin[..., :-1], begin[..., -1] = start[0] / step, start[1]
 
         def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
             point = flat.reshape(self.shape).astype(np.float32)
-            loss, gradient = self._loss(point[:-1] * step, point[-1], strength)
-            gradient[:-1] *= step
+            loss, gradient = self._loss(point[..., :-1] * step, point[..., -1], strength)
+            gradient[..., :-1] *= step
             return loss, gradient.ravel().astype(np.float64)
 
         found = minimize(
@@ -189,42 +146,32 @@ class _Problem:
             options={"maxiter": MAX_ITERATIONS, "gtol": tolerance, "ftol": 0.01 * tolerance**2},
         )
         point = found.x.reshape(self.shape).astype(np.float32)
-        return point[:-1] * step, point[-1]
+        return point[..., :-1] * step, point[..., -1]
 
     def logits(self, solution: Solution) -> np.ndarray:
-        """Return float32 (N, P, K)."""
+        """Return float32 (K, P, N)."""
         weight, bias = solution
-        flat: np.ndarray = self.axes.coordinates @ weight.reshape(len(weight), -1)
-        return flat.reshape(-1, *bias.shape) + bias
+        flat: np.ndarray = weight.reshape(-1, weight.shape[-1]) @ self.axes.coordinates.T
+        return flat.reshape(*bias.shape, -1) + bias[..., None]
 
     def _loss(self, weight: np.ndarray, bias: np.ndarray, strength: float) -> tuple[float, np.ndarray]:
-        """Return the sum of the P objectives and its gradient, float32 (R + 1, P, K)."""
+        """Return the sum of the P objectives and its gradient, float32 (K, P, R + 1)."""
         logits = self.logits((weight, bias))
-        logits -= logits.max(axis=2, keepdims=True)
-        rows = np.arange(len(logits))
-        right = logits[rows, :, self.labels]
+        logits -= logits.max(axis=0)
+        rows = np.arange(logits.shape[2])
+        right = logits[self.labels, :, rows].T  # (P, N)
         error = np.exp(logits, out=logits)
-        total = error.sum(axis=2)
-        loss = float((self.weights[:, :, 0] * (np.log(total) - right)).sum(dtype=np.float64))
-        error /= total[:, :, None]
-        error[rows, :, self.labels] -= 1
+        total = error.sum(axis=0)
+        loss = float((self.weights * (np.log(total) - right)).sum(dtype=np.float64))
+        error /= total
+        error[self.labels, :, rows] -= 1
         error *= self.weights
         gradient = np.empty(self.shape, np.float32)
-        flat = self.axes.coordinates.T @ error.reshape(len(error), -1)
-        gradient[:-1] = flat.reshape(weight.shape) + np.float32(strength) * weight
-        gradient[-1] = error.sum(axis=0)
+        flat = error.reshape(-1, error.shape[2]) @ self.axes.coordinates
+        gradient[..., :-1] = flat.reshape(weight.shape) + np.float32(strength) * weight
+        gradient[..., -1] = error.sum(axis=2)
         penalty = 0.5 * strength * float(np.square(weight, dtype=np.float64).sum())
         return loss + penalty, gradient
-
-
-def _scale(centred: np.ndarray, levels: Sequence[int]) -> np.ndarray:
-    """Return float32 (F,): for each feature the root mean square of its level's features."""
-    power = np.square(centred, dtype=np.float64).mean(axis=0)
-    ends = np.cumsum(levels)
-    roots = [
-        float(np.sqrt(power[end - size : end].mean())) or 1.0 for size, end in zip(levels, ends, strict=True)
-    ]
-    return np.repeat(np.asarray(roots, np.float32), levels)
 
 
 def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
