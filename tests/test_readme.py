@@ -73,13 +73,13 @@ def commands_of_the_table() -> list[list[str]]:
 @pytest.mark.slow
 def test_commands_of_the_readme_run_in_the_order_in_which_they_stand(scratch, capsys):
     commands = documents.commands("README.md") + commands_of_the_table()
-    assert len(commands) == 13
+    assert len(commands) == 18
     for arguments in commands:
         if "--resume" in arguments:
             cut_short(arguments[-1])
         assert run(arguments) == 0, arguments
         assert capsys.readouterr().out
-    assert len(striate.Run("runs/photos-mynet").history()) == 20
+    assert len(striate.Run("runs/photos").history()) == 20
     assert (scratch / "predictions.csv").is_file()
 
 
@@ -90,8 +90,10 @@ def test_commands_of_the_readme_run_in_the_order_in_which_they_stand(scratch, ca
         "README.md",
         "docs/bundle.md",
         "docs/engine.md",
+        "docs/lesson.md",
         "docs/networks.md",
         "docs/training.md",
+        "docs/transfer.md",
         "docs/verify.md",
     ],
 )
@@ -127,10 +129,12 @@ def test_every_code_block_is_run_by_a_test_here_or_in_the_tests_of_its_subject()
         ("bundle.md", "python"),
         ("data.md", "sh"),
         ("engine.md", "python"),
+        ("lesson.md", "python"),
         ("networks.md", "sh"),
         ("networks.md", "yaml"),
         ("networks.md", "python"),
         ("training.md", "python"),
+        ("transfer.md", "python"),
         ("verify.md", "sh"),
         ("verify.md", "python"),
     }

@@ -51,7 +51,8 @@ def test_the_weights_are_exactly_those_of_the_spec(lite0):
 
 
 def test_either_name_gives_the_network_and_an_unknown_one_is_refused_with_the_nearest():
-    assert backbones.names() == ["efficientnet-lite0", "lite0"]
+    plain, levels = ["efficientnet-lite0", "lite0"], ["efficientnet-lite0-levels", "lite0-levels"]
+    assert backbones.names() == plain + levels
     with pytest.raises(UserError, match="did you mean 'lite0'"):
         backbones.load("lite1")
 
