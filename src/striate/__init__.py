@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
     from striate.workflows.explain import explain
-    from striate.workflows.layer_outputs import show_activations
-    from striate.workflows.one_number import explain_number
     from striate.workflows.gradients import check_gradients
+    from striate.workflows.layer_outputs import show_activations
     from striate.workflows.lesson import lesson
+    from striate.workflows.one_number import explain_number
     from striate.workflows.predict import predict
     from striate.workflows.receptive_fields import receptive_fields
     from striate.workflows.summary import summary

@@ -67,7 +67,7 @@ def test_predictions_and_counts_are_not_cut_in_a_pipe(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     name = "a folder/" + "long " * 40 + "name.png"
     table = pd.DataFrame({"image": [name], "predicted": ["[b]cat"], "probability": ["0.5"]})
-    show_predictions(SimpleNamespace(table=table), None)
+    show_predictions(SimpleNamespace(table=table, abstention=None), None)
     counts = pd.DataFrame({"class": [name], "train": [7], "quarantined": [1]})
     show_data(SimpleNamespace(counts=counts, sizes=counts, figures=()))
     lines = capsys.readouterr().out.splitlines()
@@ -80,7 +80,7 @@ def test_a_narrow_terminal_breaks_names_and_cuts_none(monkeypatch):
     buffer = io.StringIO()
     monkeypatch.setattr(results, "result_console", lambda: Console(file=buffer, width=30))
     table = pd.DataFrame({"image": ["x" * 60], "predicted": ["cat"], "probability": ["0.5"]})
-    show_predictions(SimpleNamespace(table=table), None)
+    show_predictions(SimpleNamespace(table=table, abstention=None), None)
     assert buffer.getvalue().count("x") == 60
     assert "…" not in buffer.getvalue()
 
@@ -127,7 +127,7 @@ def test_hostile_names_fill_one_line_and_steer_no_terminal(capsys):
     assert plain("a\n\x1bb") == "a\n\\x1bb"
     assert one_line("Größe 葉 ورقة") == "Größe 葉 ورقة"
     table = pd.DataFrame({"image": [HOSTILE], "predicted": [HOSTILE], "probability": ["0.5"]})
-    show_predictions(SimpleNamespace(table=table), None)
+    show_predictions(SimpleNamespace(table=table, abstention=None), None)
     counts = pd.DataFrame({"class": [HOSTILE], "train": [7]})
     show_data(SimpleNamespace(counts=counts, sizes=counts, figures=(HOSTILE,)))
     lines = capsys.readouterr().out.split("\n")

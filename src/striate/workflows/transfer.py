@@ -146,7 +146,7 @@ def _remarks(sets: ImageSets, model: Model) -> list[str]:
     remarks = []
     shorter = int(sets.facts[["width", "height"]].min(axis=1).median())
     side = sets.preprocess.height
-    if shorter < side:
+    if 2 * shorter < side:
         remarks.append(
             f"The images are smaller ({shorter} pixels) than the input of {model.name} ({side}) and are "
             "enlarged; a smaller --image-size is quicker."
