@@ -193,7 +193,7 @@ class JsonListener(Listener):
         self._write("result", **as_record(found))
 
     def show_robustness(self, found: Robustness) -> None:
-        """Tell the result of `evaluate --robustness`: what `robustness.json` holds, and where the page lies."""
+        """Tell the result of `evaluate --robustness`: what `robustness.json` holds, and where the page is."""
         self._write("result", folder=str(found.folder), page=str(found.page), **found.result)
 
     def show_augmented(self, found: AugmentedData) -> None:
