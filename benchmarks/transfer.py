@@ -82,14 +82,14 @@ def resplits(options: argparse.Namespace) -> None:
 
 
 def _without_splits(root: Path) -> pd.DataFrame:
-    """Return path, label and the group of copies of each image below `root`."""
+    """Return image, label and the group of copies of each image below `root`."""
     images = read(find_source(str(root), None), None)
     group = {path: f"image {path}" for path in images.paths}
     for number, copies in enumerate(find_duplicates(images, None)):
         for member in copies.members:
             group[images.paths[member]] = f"copies {number}"
     labels = [Path(path).parent.name for path in group]
-    return pd.DataFrame({"path": list(group), "label": labels, "copies": list(group.values())})
+    return pd.DataFrame({"image": list(group), "label": labels, "copies": list(group.values())})
 
 
 def features(options: argparse.Namespace) -> None:

@@ -154,7 +154,7 @@ class _Problem:
         return point[..., :-1] * step, point[..., -1]
 
     def _threads(self) -> AbstractContextManager[object]:
-        """Keep small products on one thread: NumPy's and SciPy's threads, while they wait, delay each other."""
+        """Keep small products on one thread: NumPy's threads and SciPy's, waiting, delay each other."""
         from threadpoolctl import threadpool_limits
 
         multiplications = len(self.labels) * int(np.prod(self.shape))
