@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from striate.workflows.summary import summary
     from striate.workflows.train import train
     from striate.workflows.verify import verify
+    from striate.workflows.visualise import visualise
 
 __all__ = [
     "Classifier",
@@ -57,6 +58,7 @@ __all__ = [
     "summary",
     "train",
     "verify",
+    "visualise",
 ]
 
 _HOMES = {
@@ -80,6 +82,7 @@ _HOMES = {
     "summary": "striate.workflows.summary",
     "train": "striate.workflows.train",
     "verify": "striate.workflows.verify",
+    "visualise": "striate.workflows.visualise",
 }
 
 

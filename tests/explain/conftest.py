@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from striate import bundle
 from striate.architectures import Spec
-from striate.architectures.to_torch import to_torch
+from striate.architectures.to_torch import read_weights, to_torch
 from striate.architectures.weights import initial_weights
+from striate.bundle import TrainingData
 from striate.explain import Subject
 from striate.schemas import Preprocess
 
 SIDE = 24
 SHAPES = ("cross", "ring", "stripes")
+UNSAFE_NAMES = ("<b>cross</b>", "ring & co", "stripes")
 PREPROCESS = Preprocess(channels=3, height=SIDE, width=SIDE, mean=(0.5,) * 3, std=(0.25,) * 3)
 SPEC = """
 name: little
@@ -108,3 +113,19 @@ def shapes() -> Subject:
 def border() -> Subject:
     """A network that was trained on images whose border gives the class away."""
     return trained(cue=True)
+
+
+@pytest.fixture
+def model(shapes: Subject, tmp_path: Path) -> Path:
+    """A bundle of it, with class names that hold markup."""
+    folder = tmp_path / "model"
+    bundle.write(
+        folder,
+        read_weights(shapes.network),
+        name="little",
+        spec=Spec.from_yaml(SPEC).to_dict(),
+        class_names=UNSAFE_NAMES,
+        preprocess=PREPROCESS,
+        data=TrainingData(name="shapes", fingerprint="0", samples=1),
+    )
+    return folder

@@ -12,32 +12,11 @@ import safetensors.numpy
 from PIL import Image
 
 import striate
-from conftest import PREPROCESS, SPEC, draw
-from striate import bundle
-from striate.architectures import Spec
-from striate.architectures.to_torch import read_weights
-from striate.bundle import TrainingData
+from conftest import draw
 from striate.cli import run
 from striate.errors import DataError, UserError
 from striate.explain import Subject, class_maps
 from striate.workflows.listener import Listener
-
-CLASSES = ("<b>cross</b>", "ring & co", "stripes")
-
-
-@pytest.fixture
-def model(shapes: Subject, tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    bundle.write(
-        folder,
-        read_weights(shapes.network),
-        name="little",
-        spec=Spec.from_yaml(SPEC).to_dict(),
-        class_names=CLASSES,
-        preprocess=PREPROCESS,
-        data=TrainingData(name="shapes", fingerprint="0", samples=1),
-    )
-    return folder
 
 
 @pytest.fixture

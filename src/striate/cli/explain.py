@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,6 +61,25 @@ def explain(
             metavar="LAYER",
         ),
     ] = None,
+    visualise: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of a map: images that excite the channels of a layer most, or the classes, made "
+            "from noise.",
+            metavar="LAYER[,CHANNEL[,Y,X]]|classes",
+        ),
+    ] = None,
+    ascent: Annotated[
+        str,
+        typer.Option(help="With --visualise: fourier, pixel or multi-scale.", metavar="NAME"),
+    ] = "fourier",
+    steps: Annotated[
+        int | None, typer.Option(help="With --visualise: of Adam, at each size.", min=1, show_default=False)
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="With --visualise: side of the images in pixels.", min=8, show_default=False),
+    ] = None,
     pixel: Annotated[
         str | None,
         typer.Option(
@@ -87,6 +107,10 @@ def explain(
         raise UserError("--gradient says which number --pixel takes apart; give --pixel LAYER,CHANNEL,Y,X.")
     if pixel is not None:
         return _show_number(model, images or [], pixel, gradient, class_name, out, device, log)
+    if visualise is not None:
+        _refuse_images(images, "--visualise")
+        chosen = {"class_name": class_name, "ascent": ascent, "steps": steps, "size": size, "seed": seed}
+        return _visualise(model, visualise, out, device, log, quiet, **chosen)
     if activations is not None:
         return _show_activations(model, images or [], activations, out, device, log, quiet)
     with listener_for(log, quiet) as listener:
@@ -120,6 +144,33 @@ def _show_activations(
         json_lines.write(sys.stdout, "result", picture=str(file))
     else:
         print(f"picture: {one_line(str(file))}")
+
+
+def _refuse_images(images: list[Path] | None, option: str) -> None:
+    if images:
+        raise UserError(f"{option} looks at the model alone: leave the images out.")
+
+
+def _visualise(
+    model: str, what: str, out: Path | None, device: str, log: Log, quiet: bool, **chosen: Any
+) -> None:
+    from striate.workflows.visualise import visualise
+
+    with listener_for(log, quiet) as listener:
+        found = visualise(model, what, out=out, device=device, listener=listener, **chosen)
+    if log is Log.json:
+        from striate.cli import json_lines
+
+        json_lines.write(
+            sys.stdout, "result", folder=str(found.folder), page=str(found.page), **found.made.facts()
+        )
+        return
+    made = found.made
+    print(
+        f"{len(made.channels)} images of {one_line(made.layer or 'classes')}; moved, they keep "
+        f"{statistics.median(made.shares.tolist()):.0%} of their effect (median)"
+    )
+    print(f"page: {one_line(str(found.page))}")
 
 
 def _show_number(

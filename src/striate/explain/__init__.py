@@ -11,30 +11,42 @@ from typing import TYPE_CHECKING, Any
 from striate.explain.fields import LayerField, ReceptiveFields, receptive_fields
 
 if TYPE_CHECKING:
+    from striate.explain.ascent import ASCENTS, Ascent
     from striate.explain.explaining import Request, explain_images
     from striate.explain.explanation import Explanation
     from striate.explain.layer_outputs import Activations, activations, most_responsive
     from striate.explain.maps import METHODS, Maps, class_maps
     from striate.explain.subject import Subject
+    from striate.explain.visualisation import Visualised, visualise, visualise_classes
 
 __all__ = [
+    "ASCENTS",
     "METHODS",
     "Activations",
+    "Ascent",
     "Explanation",
     "LayerField",
     "Maps",
     "ReceptiveFields",
     "Request",
     "Subject",
+    "Visualised",
     "activations",
     "class_maps",
     "explain_images",
     "most_responsive",
     "receptive_fields",
+    "visualise",
+    "visualise_classes",
 ]
 
 _HOMES = {
+    "ASCENTS": "ascent",
+    "Ascent": "ascent",
     "METHODS": "maps",
+    "Visualised": "visualisation",
+    "visualise": "visualisation",
+    "visualise_classes": "visualisation",
     "Activations": "layer_outputs",
     "Explanation": "explanation",
     "Maps": "maps",

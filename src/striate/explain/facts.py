@@ -1,12 +1,14 @@
-"""An explanation as plain values, for JSON."""
+"""Explanations and visualised features as plain values, for JSON."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from striate.explain.explanation import Explanation
     from striate.explain.trust import Measures
+    from striate.explain.visualisation import Visualised
 
 DIGITS = 4
 
@@ -51,3 +53,30 @@ def _measured(measures: Measures) -> dict[str, Any]:
         "deletion": curves.deletion.round(DIGITS).tolist(),
         "insertion": curves.insertion.round(DIGITS).tolist(),
     }
+
+
+def facts_of_visualised(made: Visualised) -> dict[str, Any]:
+    """Return everything of visualised features but the pixels."""
+    rows = zip(made.channels, made.names, made.before, made.after, made.kept, made.shares, strict=True)
+    return {
+        "model": made.model,
+        "layer": made.layer or "classes",
+        "place": None if made.place is None else list(made.place),
+        "size": list(made.images.shape[2:]),
+        "ascent": asdict(made.how),
+        "images": [
+            {
+                "number": number,
+                "name": name,
+                "noise": _rounded(before),
+                "image": _rounded(after),
+                "moved": _rounded(kept),
+                "share": _rounded(share),
+            }
+            for number, name, before, after, kept, share in rows
+        ],
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), DIGITS)

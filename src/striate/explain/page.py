@@ -71,8 +71,8 @@ def render(
         model: name of the network.
         problems: name and reason of images that could not be read.
     """
-    style = _file("explain.css")
-    template = _environment().get_template("explain.html.j2")
+    style = template_text("explain.css")
+    template = environment().get_template("explain.html.j2")
     verdicts = [one.explanation.verdict for one in shown if one.explanation.verdict is not None]
     return template.render(
         shown=shown,
@@ -109,7 +109,8 @@ def _uri(image: Image.Image, side: int) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return what fills the templates of this room: everything is escaped, nothing may be missing."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -128,6 +129,7 @@ def _printable(value: Any) -> Any:
     return printable(value)
 
 
-def _file(name: str) -> str:
+def template_text(name: str) -> str:
+    """Return a file of the folder of templates."""
     folder = resources.files("striate.explain") / "templates"
     return (folder / name).read_text(encoding="utf-8").strip()

@@ -1,76 +1,91 @@
-"""Images that channels of a layer respond to, made by gradient ascent from noise. Imports torch.
+"""Images that channels, single numbers or classes of a network respond to. Imports torch.
 
-All channels are optimised in one batch: each image climbs its own channel (Olah et al. 2017). Pixels, or the
-Fourier coefficients of the image scaled by 1 / frequency, are what is changed; random shifts and scales keep
-the image from relying on single pixels, total variation from noise. Sizes grow by octaves.
+They are made by gradient ascent from noise, all of a layer in one optimisation (Erhan et al. 2009; Olah et
+al. 2017).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from striate.errors import UserError
+from striate.errors import UserError, unknown_name
+from striate.explain.ascent import ASCENTS, Ascent, ascend, moved, named, reached
 from striate.explain.layers import find_layer
-from striate.explain.naming import check_channel
-from striate.explain.subject import Subject, held, hooked
+from striate.explain.maps import check_classes
+from striate.explain.objectives import Objective, outputs_at, takes
+from striate.explain.parametrisation import PARAMETRISATIONS
+from striate.explain.subject import Subject, held
 
-Parametrisation = Literal["fourier", "pixel"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-
-@dataclass(frozen=True)
-class Ascent:
-    """How images are made.
-
-    Attributes:
-        parametrisation: "fourier" or "pixel": what is changed.
-        steps: of Adam, at each size.
-        octaves: sizes, each 1.4 times the one before; the last is the network's input.
-        lr: of Adam.
-        jitter: random shift, pixels at the last size, at most; 0: none.
-        scale: random scale, from 1 - scale to 1 + scale; 0: none.
-        variation: weight of the total variation.
-        seed: of the noise, shifts and scales.
-    """
-
-    parametrisation: Parametrisation = "fourier"
-    steps: int = 64
-    octaves: int = 2
-    lr: float = 0.05
-    jitter: int = 4
-    scale: float = 0.05
-    variation: float = 0.05
-    seed: int = 0
+MANY = 64
+"""So many channels or classes at first, unless they are named."""
+SMALL, LARGE = 64, 128
+"""Least and largest side of the images of channels, which show textures and need no more."""
+MOVES = 8
+"""So often each image is moved to find what it keeps."""
 
 
 @dataclass(frozen=True)
 class Visualised:
-    """Images for channels of a layer. In a notebook it shows itself.
+    """Images that some numbers of a network respond to. In a notebook it shows itself.
 
     Attributes:
-        layer: its name.
-        channels: (N,).
+        model: name of the network.
+        layer: name of the layer; `""`: the classes.
+        channels: (N,), numbers of channels, units or classes.
+        names: (N,), what they are called: their numbers, or the classes' names.
+        place: row and column of the one number that was raised; None: the mean of the map.
         images: uint8 (N, C, H, W).
-        before: float32 (N,), each channel's mean for the noise at first; likewise `after` for the image.
+        before: float32 (N,), what the noise at first excites.
+        after: float32 (N,), what the image excites.
+        kept: float32 (N,), what it excites, on average, when it is shifted, scaled and turned.
+        how: how it was made.
     """
 
+    model: str
     layer: str
     channels: tuple[int, ...]
+    names: tuple[str, ...]
+    place: tuple[int, int] | None
     images: np.ndarray
     before: np.ndarray
     after: np.ndarray
+    kept: np.ndarray
+    how: Ascent
 
-    def figure(self) -> Any:
+    @property
+    def shares(self) -> np.ndarray:
+        """float32 (N,): the share of its rise that an image keeps when it is moved, from 0 to 1.
+
+        A pattern that means something to the network keeps most; noise that happens to excite it does not.
+        """
+        rise = np.maximum(self.after - self.before, np.finfo(np.float32).tiny)
+        shares: np.ndarray = np.clip((self.kept - self.before) / rise, 0, 1)
+        return shares
+
+    @property
+    def unmoved(self) -> np.ndarray:
+        """int64: places, in `channels`, of those that no image excites more than noise does."""
+        return np.flatnonzero(self.after <= self.before)
+
+    def figure(self) -> Figure:
         """Return the images as a grid."""
         from striate.explain.activation_figures import image_grid
 
-        return image_grid(self.images, [str(number) for number in self.channels])
+        return image_grid(self.images, self.names)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all but the pixels as plain values."""
+        from striate.explain.facts import facts_of_visualised
+
+        return facts_of_visualised(self)
 
     def _repr_png_(self) -> bytes:
         from striate.figure_style import png
@@ -79,149 +94,126 @@ class Visualised:
 
 
 def visualise(
-    subject: Subject, layer: str | int, channels: Sequence[int] | None = None, how: Ascent | None = None
+    subject: Subject,
+    layer: str | int,
+    channels: Sequence[int] | None = None,
+    how: Ascent | str = "fourier",
+    *,
+    place: tuple[int, int] | None = None,
+    size: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Visualised:
     """Return an image for each channel of a layer, all made in one optimisation.
 
     Args:
         subject: the network; as before afterwards, also after an error.
-        layer: name or number of the layer.
+        layer: name or number of the layer; of an activation, what goes into it is raised.
         channels: which; None: the first 64.
-        how: sizes, steps and regularisers.
+        how: sizes, steps and regularisers, or one of `ASCENTS` by its name.
+        place: row and column of the one number of the map to raise; None: its mean.
+        size: side of the images in pixels; None: the input's for one place, else between 64 and 128.
+        on_step: called with steps done and all steps.
 
     Raises:
-        UserError: there is no such layer or channel, or the parametrisation is unknown.
+        UserError: there is no such layer, channel or place, or `how` is unknown.
     """
-    how = how or Ascent()
-    if how.parametrisation not in ("fourier", "pixel"):
-        raise UserError(f"parametrisation is {how.parametrisation!r}; expected 'fourier' or 'pixel'.")
     name = find_layer(subject.network, layer)
-    size = subject.preprocess.input_shape
-    generator = torch.Generator().manual_seed(how.seed)
-    with held(subject.network), torch.enable_grad(), ExitStack() as hooks:
-        means = _Means(subject)
-        hooks.enter_context(hooked(subject.network.get_submodule(name), means.note))
-        chosen = _channels(means, size, channels, name)
-        noise = torch.rand((len(chosen), *size), generator=generator).to(subject.device)
-        before = means(noise, chosen).detach()
-        images = noise
-        for octave in range(how.octaves):
-            side = [max(4, round(length / 1.4 ** (how.octaves - 1 - octave))) for length in size[1:]]
-            images = _climb(_resized(images, side), size[1:], lambda x: means(x, chosen), how, generator)
-        after = means(images, chosen).detach()
+    with held(subject.network), torch.no_grad():
+        blank = torch.zeros((1, *subject.preprocess.input_shape), device=subject.device)
+        outputs = outputs_at(subject, name, blank)
+    if channels is None:
+        channels = range(min(MANY, outputs.shape[1]))
+    objective = Objective(name, tuple(channels), place)
+    objective.check(outputs)
+    return _visualise(subject, objective, [str(number) for number in channels], how, size, on_step)
+
+
+def visualise_classes(
+    subject: Subject,
+    classes: Sequence[int] | None = None,
+    how: Ascent | str = "fourier",
+    *,
+    size: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Visualised:
+    """Return an image for each class, which raises its score; likewise.
+
+    Args:
+        subject: the network.
+        classes: their numbers; None: the first 64.
+        how: sizes, steps and regularisers, or one of `ASCENTS` by its name.
+        size: side of the images in pixels; None: that of the network's input.
+        on_step: called with steps done and all steps.
+
+    Raises:
+        UserError: there is no such class, or `how` is unknown.
+    """
+    chosen = range(min(MANY, len(subject.class_names))) if classes is None else classes
+    check_classes(list(chosen), subject.class_names)
+    names = [subject.class_names[number] for number in chosen]
+    return _visualise(subject, Objective("", tuple(chosen)), names, how, size, on_step)
+
+
+def _visualise(
+    subject: Subject,
+    objective: Objective,
+    names: Sequence[str],
+    how: Ascent | str,
+    size: int | None,
+    on_step: Callable[[int, int], None] | None,
+) -> Visualised:
+    how = _ascent(how)
+    with held(subject.network), torch.enable_grad():
+        sides = _sides(subject, objective, size)
+        noise, images = ascend(subject, objective, sides, how, on_step)
+        measured = [reached(subject, objective, noise), reached(subject, objective, images)]
+        measured.append(_kept(subject, objective, images, how))
+    before, after, kept = (one.cpu().numpy() for one in measured)
     pixels = (images.detach().cpu().numpy() * 255).round().astype(np.uint8)
-    return Visualised(name, tuple(chosen), pixels, before.cpu().numpy(), after.cpu().numpy())
+    return Visualised(
+        subject.name,
+        objective.layer,
+        objective.channels,
+        tuple(names),
+        objective.place,
+        pixels,
+        before,
+        after,
+        kept,
+        how,
+    )
 
 
-class _Means:
-    """The mean of one channel of the layer for each image of a batch."""
+def _ascent(how: Ascent | str) -> Ascent:
+    """Return the ascent that is meant.
 
-    def __init__(self, subject: Subject) -> None:
-        self.subject = subject
-        self.output: Tensor | None = None
-
-    def note(self, module: nn.Module, inputs: Any, output: Any) -> Any:
-        """Keep what the layer puts out; an in-place layer after it gets a copy."""
-        self.output = output
-        return output.clone()
-
-    def __call__(self, images: Tensor, channels: Sequence[int]) -> Tensor:
-        """Return (N,) for images in 0..1, (N, C, H, W)."""
-        preprocess = self.subject.preprocess
-        mean, std = (
-            torch.tensor(values, device=images.device).reshape(1, -1, 1, 1)
-            for values in (preprocess.mean, preprocess.std)
-        )
-        self.subject.network((images - mean) / std)
-        output = self.output
-        assert output is not None
-        return output[torch.arange(len(images)), list(channels)].flatten(1).mean(dim=1)
+    Raises:
+        UserError: its name, or that of its parametrisation, is unknown.
+    """
+    if isinstance(how, str):
+        return named(how)
+    if how.parametrisation not in PARAMETRISATIONS:
+        raise UserError(unknown_name("parametrisation", how.parametrisation, PARAMETRISATIONS))
+    return how
 
 
-def _channels(
-    means: _Means, size: tuple[int, int, int], channels: Sequence[int] | None, layer: str
-) -> list[int]:
-    with torch.no_grad():
-        means(torch.zeros((1, *size), device=means.subject.device), [0])
-    assert means.output is not None
-    count = means.output.shape[1]
-    chosen = list(range(min(64, count))) if channels is None else list(channels)
-    for number in chosen:
-        check_channel(number, count, layer)
-    return chosen
+def _sides(subject: Subject, objective: Objective, size: int | None) -> tuple[int, int]:
+    """Return height and width of the images."""
+    height, width = subject.preprocess.input_shape[1:]
+    if size is not None:
+        if size < 8:
+            raise UserError(f"size is {size}; expected at least 8 pixels.")
+        return size, size
+    if not objective.layer or objective.place is not None:
+        return height, width
+    side = min(LARGE, max(SMALL, height, width))
+    return (side, side) if takes(subject, objective.layer, (side, side)) else (height, width)
 
 
-def _climb(
-    start: Tensor,
-    full: tuple[int, int],
-    objective: Callable[[Tensor], Tensor],
-    how: Ascent,
-    generator: torch.Generator,
-) -> Tensor:
-    """Return images of the start's size after some steps of Adam upwards."""
-    encode, decode = _FORMS[how.parametrisation]
-    values = encode(start.detach()).requires_grad_()
-    optimizer = torch.optim.Adam([values], lr=how.lr)
-    for _ in range(how.steps):
-        images = decode(values, start.shape)
-        seen = _resized(_moved(images, how, generator), full)
-        reached = objective(seen)
-        climb = reached / (reached.detach().abs() + 1e-2)
-        loss = -climb.sum() + how.variation * _variation(images)
-        (values.grad,) = torch.autograd.grad(loss, values)
-        optimizer.step()
-    return decode(values.detach(), start.shape)
-
-
-def _moved(images: Tensor, how: Ascent, generator: torch.Generator) -> Tensor:
-    """Return the images shifted and scaled at random, all alike."""
-    if how.scale:
-        factor = 1 + how.scale * (2 * float(torch.rand((), generator=generator)) - 1)
-        large = _resized(images, [max(4, round(length * factor)) for length in images.shape[2:]])
-        images = _resized(large, images.shape[2:])
-    if how.jitter:
-        shifts = torch.randint(-how.jitter, how.jitter + 1, (2,), generator=generator).tolist()
-        images = torch.roll(images, shifts, dims=(2, 3))
-    return images
-
-
-def _variation(images: Tensor) -> Tensor:
-    """Return the mean difference of neighbours, summed over images."""
-    down = (images[:, :, 1:] - images[:, :, :-1]).abs().mean(dim=(1, 2, 3))
-    across = (images[:, :, :, 1:] - images[:, :, :, :-1]).abs().mean(dim=(1, 2, 3))
-    return (down + across).sum()
-
-
-def _resized(images: Tensor, size: Sequence[int]) -> Tensor:
-    if list(images.shape[2:]) == list(size):
-        return images
-    return nn.functional.interpolate(images, tuple(size), mode="bilinear", align_corners=False)
-
-
-def _to_logit(images: Tensor) -> Tensor:
-    return torch.logit(images.clamp(0.02, 0.98))
-
-
-def _to_fourier(images: Tensor) -> Tensor:
-    spectrum = torch.fft.rfft2(_to_logit(images), norm="ortho")
-    return torch.view_as_real(spectrum / _scales(images.shape, images.device))
-
-
-def _from_fourier(values: Tensor, shape: torch.Size) -> Tensor:
-    spectrum = torch.view_as_complex(values) * _scales(shape, values.device)
-    return torch.sigmoid(torch.fft.irfft2(spectrum, s=shape[2:], norm="ortho"))
-
-
-def _scales(shape: torch.Size, device: torch.device) -> Tensor:
-    """Return sqrt(H W) / (1 + steps of frequency), so that all frequencies are learned at a like pace."""
-    height, width = shape[2:]
-    down = torch.fft.fftfreq(height, device=device)[:, None] * height
-    across = torch.fft.rfftfreq(width, device=device) * width
-    scales: Tensor = (height * width) ** 0.5 / (1 + (down**2 + across**2).sqrt()) / 4
-    return scales
-
-
-_FORMS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, torch.Size], Tensor]]] = {
-    "fourier": (_to_fourier, _from_fourier),
-    "pixel": (_to_logit, lambda values, shape: torch.sigmoid(values)),
-}
+def _kept(subject: Subject, objective: Objective, images: torch.Tensor, how: Ascent) -> torch.Tensor:
+    """Return the mean of what the images excite when they are moved, by draws that made none of them."""
+    usual = ASCENTS["fourier"]
+    moves = replace(how, jitter=usual.jitter, scale=usual.scale, rotate=usual.rotate)
+    generator = torch.Generator().manual_seed(how.seed + 1)
+    found = [reached(subject, objective, moved(images, moves, generator)) for _ in range(MOVES)]
+    return torch.stack(found).mean(dim=0)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from striate import files
 from striate.errors import DataError, UserError
 from striate.report_file import ReportFile
+from striate.workflows.explain_folder import choose_folder, picture_name
 from striate.workflows.listener import Listener
 from striate.workflows.subjects import find_subject, worst_errors
 
@@ -28,8 +29,6 @@ FACTS = "explain.json"
 MAPS = "maps.safetensors"
 ON_PAGE = 200
 """So many explanations stand on the page; the files hold all."""
-STEM = 40
-"""So much of an image's name becomes part of its file's."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def explain(
     layer_for(subject, method, layer)
     problems: list[tuple[str, str]] = []
     found = _find_images(model, images, errors, problems)
-    folder = _folder(subject, images, out)
+    folder = choose_folder(f"{subject.name}-explain", out, images)
     for text in (*subject.warnings, *_costs(subject, method, layer)):
         listener.message(text)
     explanations, shown = _explain_all(subject, request, found, problems, listener)
@@ -134,21 +133,6 @@ def _find_images(
     paths, unnamed = list_images([Path(path) for path in given])
     problems += unnamed
     return _Images(paths)
-
-
-def _folder(subject: Subject, images: PathLike | Sequence[PathLike] | None, out: PathLike | None) -> Path:
-    """Return the folder to write, made; it lies outside of the folders of images."""
-    if out is not None:
-        for given in [images] if isinstance(images, str | os.PathLike) else images or ():
-            files.check_apart(Path(out), given)
-        files.make_folder(Path(out))
-        return Path(out)
-    number = 1
-    while True:
-        folder = Path("runs") / (f"{subject.name}-explain" + ("" if number == 1 else f"-{number}"))
-        if files.make_new_folder(folder):
-            return folder
-        number += 1
 
 
 def _costs(subject: Subject, method: str, layer: str | int | None) -> Iterator[str]:
@@ -222,11 +206,8 @@ def _write(
 
 
 def _write_png(folder: Path, number: str, explanation: Explanation) -> str:
-    """Write the map on its image; return the file's name, of letters that every system takes."""
-    stem = "".join(
-        letter if letter.isalnum() or letter in "-_" else "-" for letter in Path(explanation.name).stem
-    )
-    name = f"{number}-{stem[:STEM].encode('ascii', 'replace').decode().replace('?', '-')}.png"
+    """Write the map on its image; return the file's name."""
+    name = picture_name(number, Path(explanation.name).stem)
     files.write_bytes(folder / name, explanation.overlay_png())
     return name
 
