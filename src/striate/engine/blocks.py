@@ -9,6 +9,7 @@ from operator import add
 from striate.engine.backend import Array, namespace
 from striate.engine.elementwise import elementwise
 from striate.engine.layers import Layer
+from striate.engine.order import computing_order
 
 Layers = Mapping[str, Layer] | Sequence[Layer]
 """Layers in their order, with names or without; without, they are called `0`, `1`, ... as in torch."""
@@ -18,12 +19,14 @@ class Sequential(Layer):
     """Layers one after the other.
 
     The backward pass is the chain rule: each layer turns the gradient for its output into that for its input,
-    which is the output of the layer before.
+    which is the output of the layer before. Some neighbours are exchanged where that changes no number, see
+    `order`.
     """
 
     def __init__(self, layers: Layers) -> None:
         super().__init__()
         self.layers = _named(layers)
+        self._computed = list(self.layers.values())
 
     def children(self) -> dict[str, Layer]:
         """Return the layers by name, in their order."""
@@ -31,14 +34,15 @@ class Sequential(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return what the last layer puts out."""
-        for layer in self.layers.values():
+        self._computed = computing_order(self.layers.values())
+        for layer in self._computed:
             x = layer.forward(x)
         return x
 
     def backward(self, grad_output: Array) -> Array | None:
         """Return the gradient for x; None if nobody needs it."""
         grad: Array | None = grad_output
-        for layer in reversed(self.layers.values()):
+        for layer in reversed(self._computed):
             if grad is None:
                 return None
             if layer.needs_input_grad or layer.parameters():

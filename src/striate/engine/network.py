@@ -13,6 +13,7 @@ import numpy as np
 from striate.engine.backend import Array, check_shape, from_numpy, to_numpy
 from striate.engine.blocks import Layers, Sequential
 from striate.engine.layers import Dropout, Layer
+from striate.engine.order import computing_order
 
 
 class Network(Sequential):
@@ -37,7 +38,7 @@ class Network(Sequential):
         modes = [(layer, layer.training) for _, layer in self.walk()]
         self.eval()
         try:
-            for layer in self.layers.values():
+            for layer in computing_order(self.layers.values()):
                 x = layer.forward(x)
                 layer.forget()
         finally:
