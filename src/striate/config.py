@@ -18,7 +18,7 @@ from pydantic import (
 
 from striate import files
 from striate.errors import UserError, unknown_name
-from striate.schemas import Fit
+from striate.schemas import Fit, Views
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -105,6 +105,11 @@ class TransferConfig(BaseModel):
     head_epochs: int = Field(0, ge=0, description="full: epochs at first in which the head alone learns")
     unfreeze_epochs: int = Field(
         0, ge=0, description="full: epochs after these over which the other layers join, the last first"
+    )
+    feature_views: Views = Field(
+        "one",
+        description="features: averaged over the image and its mirror image (flip), its enlarged corners "
+        "(crops), or both, in training and prediction",
     )
 
     @field_validator("freeze", mode="before")

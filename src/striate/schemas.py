@@ -52,6 +52,7 @@ _SET_NAME = re.compile(r"[^\W_][\w-]{0,39}")
 Output = Literal["logits", "log_probabilities", "logit", "probability"]
 Fit = Literal["squash", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
+Views = Literal["one", "flip", "crops", "flip-crops"]
 
 
 class Preprocess(BaseModel):
@@ -65,6 +66,8 @@ class Preprocess(BaseModel):
             middle; `pad` shows the whole image on black.
         crop_share: the share of either side of that part which a `crop` keeps; no other fit cuts anything.
         interpolation: how values between pixels are found; either way with antialiasing.
+        views: what the network's answer is averaged over: the image alone (`one`), with its mirror image
+            (`flip`), with its four corners enlarged (`crops`), or with both (`flip-crops`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,6 +81,7 @@ class Preprocess(BaseModel):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     permute_pixels: int | None = None
+    views: Views = "one"
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

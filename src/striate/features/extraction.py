@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from striate.data import Pixels, decode
 from striate.data.parallel import Progress, each
+from striate.data.views import VIEWS, WHOLE, View, show
 from striate.features import onnx_file
 from striate.features.extractors import Extractor, TorchExtractor
 from striate.features.store import FeatureStore
@@ -33,10 +34,12 @@ class Frozen:
         key: digest of its layers and weights, at least 40 characters.
         module: builds it, a torch module from (N, C, H, W) to (N, F); called only if features are missing
             and there is no ONNX file of it yet.
+        written: gives its ONNX file where that can be had without torch, else None: then torch makes it.
     """
 
     key: str
     module: Callable[[], torch.nn.Module]
+    written: Callable[[], bytes | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ def cached_features(
 ) -> Features:
     """Return the features of images: those that are kept from disk, the others computed and kept.
 
-    The features of an image do not depend on the images beside it: they are computed one by one.
+    They are the mean over the views that `preprocess` asks for; each view is kept by itself. The features of
+    an image do not depend on the images beside it: they are computed one by one.
 
     Args:
         pixels: N images, decoded when they are needed.
@@ -75,27 +79,39 @@ def cached_features(
     Raises:
         DataError: a file cannot be read any more; names it.
     """
-    store = FeatureStore(_key(frozen, preprocess))
-    known = store.find(digests)
-    missing = [number for number in range(len(digests)) if number not in known]
+    views = VIEWS[preprocess.views]
+    stores = {view: FeatureStore(_key(frozen, preprocess, view)) for view in views}
+    known = {view: store.find(digests) for view, store in stores.items()}
+    numbers = range(len(digests))
+    missing = [number for number in numbers if any(number not in known[view] for view in views)]
     messages: list[str] = []
     if missing:
         extractor, message = _open(pixels.select(missing[:CHECKED_IMAGES]), preprocess, frozen)
         messages += [message] if message else []
-        for numbers, features in extract(pixels, missing, preprocess, extractor, progress):
-            known.update(zip(numbers, features, strict=True))
-            refusal = store.add(digests[numbers], features)
-            if refusal and refusal not in messages:
-                messages.append(refusal)
-    values = np.stack([known[number] for number in range(len(digests))])
-    return Features(values, len(missing), tuple(messages))
+        lacking = [view for view in views if any(number not in known[view] for number in missing)]
+        for part, features in extract(pixels, missing, preprocess, extractor, progress, lacking):
+            for view, rows in zip(lacking, features.swapaxes(0, 1), strict=True):
+                known[view].update(zip(part, rows, strict=True))
+                refusal = stores[view].add(digests[part], rows)
+                if refusal and refusal not in messages:
+                    messages.append(refusal)
+    return Features(_mean(known, numbers), len(missing), tuple(messages))
 
 
-def _key(frozen: Frozen, preprocess: Preprocess) -> str:
+def _mean(known: Mapping[View, Mapping[int, np.ndarray]], numbers: Sequence[int]) -> np.ndarray:
+    """Return float32 (N, F): the mean over the views of what is known of each image."""
+    first, *others = known.values()
+    values = np.stack([first[number] for number in numbers])
+    for features in others:
+        values += np.stack([features[number] for number in numbers])
+    return values / np.float32(len(known)) if others else values
+
+
+def _key(frozen: Frozen, preprocess: Preprocess, view: View) -> str:
     from striate.data.cache import key_of
 
-    settings = preprocess.model_dump(mode="json")
-    return key_of("features", frozen.key, settings)
+    settings = preprocess.model_dump(mode="json", exclude={"views"})
+    return key_of("features", frozen.key, settings, *([] if view == WHOLE else [view]))
 
 
 def _open(some: Pixels, preprocess: Preprocess, frozen: Frozen) -> tuple[Extractor, str]:
@@ -105,7 +121,7 @@ def _open(some: Pixels, preprocess: Preprocess, frozen: Frozen) -> tuple[Extract
         return known, ""
     module = frozen.module()
     images = preprocess.normalize(some.take(np.arange(len(some))))
-    made = onnx_file.make(frozen.key, module, images)
+    made = onnx_file.make(frozen.key, module, images, frozen.written())
     if isinstance(made, str):
         return TorchExtractor(module), f"Features are computed by PyTorch, which is slower: {made}."
     return made, ""
@@ -117,13 +133,13 @@ def extract(
     preprocess: Preprocess,
     extractor: Extractor,
     progress: Progress | None,
+    views: Sequence[View] = (WHOLE,),
 ) -> Iterator[tuple[list[int], np.ndarray]]:
-    """Yield numbers of images and their features, float32 (n, F), some hundred at a time."""
+    """Yield numbers of images and the features of their views, float32 (n, V, F), some hundred at a time."""
 
     def compute(number: int) -> np.ndarray:
-        features = extractor(preprocess.normalize(pixels.take(np.array([number]))))
-        result: np.ndarray = features[0]
-        return result
+        images = pixels.take(np.array([number]))
+        return np.stack([extractor(preprocess.normalize(show(images, view)))[0] for view in views])
 
     done: list[np.ndarray] = []
     start = 0

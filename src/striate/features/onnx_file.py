@@ -1,4 +1,8 @@
-"""The ONNX file of a frozen network: made once by torch's exporter, checked against torch, and kept."""
+"""The ONNX file of a frozen network: made once, checked against torch, and kept.
+
+Networks of our own are written layer by layer (`striate.architectures.to_onnx`); torch's exporter, which
+takes some 8 s, makes that of any other.
+"""
 
 from __future__ import annotations
 
@@ -42,20 +46,23 @@ def read(key: str) -> OnnxExtractor | None:
     return OnnxExtractor(content)
 
 
-def make(key: str, module: torch.nn.Module, images: np.ndarray) -> OnnxExtractor | str:
+def make(
+    key: str, module: torch.nn.Module, images: np.ndarray, written: bytes | None = None
+) -> OnnxExtractor | str:
     """Export `module`, compare it with torch on real images, and keep it.
 
     Args:
         key: what it is kept under.
         module: (N, C, H, W) to features (N, F).
         images: float32 (B, C, H, W), normalised, B at least 1.
+        written: its ONNX file, where that is known; None: torch exports it.
 
     Returns:
         What computes the same features without torch; or why that is not to be had.
     """
     module.eval()
     try:
-        content = export(module, images[:1])
+        content = export(module, images[:1]) if written is None else written
         extractor = OnnxExtractor(content)
         found = np.concatenate([extractor(image[None]) for image in images])
     except Exception as error:  # noqa: BLE001 (torch's exporter raises what it likes; torch still computes)

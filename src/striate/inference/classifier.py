@@ -13,6 +13,7 @@ from striate.architectures import to_logits
 from striate.bundle import BundleRecord
 from striate.data import ImageSet
 from striate.data.parallel import ahead
+from striate.data.views import VIEWS, show
 from striate.errors import DataError, StriateError
 from striate.inference import reading
 from striate.inference.runtimes import Runtime
@@ -223,13 +224,21 @@ class Classifier:
             )
         if not len(pixels):
             return np.empty((0, len(self.class_names)), np.float32)
-        raw = self.runtime.forward(self.preprocess.normalize(pixels))
-        logits = to_logits(raw, self.output)
+        logits = self._mean_of_views(pixels)
         if np.isnan(logits).any():
             raise StriateError(
                 f"the network {self.record.name!r} puts out NaN: its weights do not fit its input."
             )
         return logits
+
+    def _mean_of_views(self, pixels: np.ndarray) -> np.ndarray:
+        """float32 (B, K): the mean of the logits for each view that `preprocess.views` asks for."""
+        logits = [
+            to_logits(self.runtime.forward(self.preprocess.normalize(show(pixels, view))), self.output)
+            for view in VIEWS[self.preprocess.views]
+        ]
+        mean: np.ndarray = np.mean(logits, axis=0, dtype=np.float32)
+        return logits[0] if len(logits) == 1 else mean
 
     def _unlabelled(self, names: Sequence[str], logits: np.ndarray) -> Predictions:
         return Predictions(tuple(names), np.full(len(names), -1, np.int64), logits, self.class_names)

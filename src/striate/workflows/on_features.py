@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import bundle
-from striate.errors import UserError
+from striate.errors import SpecError, UserError
 from striate.evaluation import predictions_table
 from striate.schemas import Predictions
 from striate.workflows import records, results
@@ -19,6 +19,7 @@ from striate.workflows.run_audit import audit_run
 
 if TYPE_CHECKING:
     from striate.backbones import Choice
+    from striate.backbones.models import Description
     from striate.config import TrainConfig
     from striate.data import ImageSet, ImageSets
     from striate.features import Features, Frozen, LinearHead, TrainedHead
@@ -182,8 +183,29 @@ def open_network(
         return split(assemble(described, shape, classes, arrays)).extractor
 
     key = checksum(body) + f" {described.to_dict()}"
-    frozen, levels = Frozen(_digest(key), module), feature_levels(described, shape, classes)
+
+    def written() -> bytes | None:
+        return _onnx_of(described, shape, classes, arrays)
+
+    frozen = Frozen(_digest(key), module, written)
+    levels = feature_levels(described, shape, classes)
     return FrozenNetwork(arrays, weight_name, bias_name, frozen, levels, started.source or "random")
+
+
+def _onnx_of(
+    described: Description, shape: tuple[int, int, int], classes: int, arrays: Mapping[str, np.ndarray]
+) -> bytes | None:
+    """Return the layers below the head as an ONNX file, where they are described and all can be written."""
+    from striate.architectures import Spec
+    from striate.architectures.to_onnx import to_onnx
+    from striate.backbones.spec_heads import head_layers
+
+    if not isinstance(described, Spec):
+        return None
+    try:
+        return to_onnx(described, shape, classes, arrays, until=head_layers(described)[0])
+    except SpecError:
+        return None
 
 
 def fit(network: FrozenNetwork, config: TrainConfig, sets: ImageSets, listener: Listener) -> FittedOnFeatures:

@@ -20,6 +20,8 @@ PHOTO_SIDE = 64
 EMBEDDED = "efficientnet-lite0-levels"
 """The network for photos: its weights come with Striate."""
 FROM_SCRATCH = "mynet"
+WHITENED_IMAGES = 2000
+"""Training images, at most, whose patches a whitening first layer is computed from."""
 
 
 def choose_network(config: TrainConfig, listener: Listener) -> Choice:
@@ -41,9 +43,25 @@ def choose_network(config: TrainConfig, listener: Listener) -> Choice:
         raise UserError(
             f"{choice.model.name} takes colour images; grey ones are converted: leave out --channels grey."
         )
+    _check_views(config, choice)
     for text in choice.warnings:
         listener.message(text)
     return choice
+
+
+def _check_views(config: TrainConfig, choice: Choice) -> None:
+    """Refuse views where no features are averaged, or where pixels have no neighbours any more."""
+    if config.feature_views == "one":
+        return
+    if choice.strategy != "features":
+        raise UserError(
+            f"--feature-views is an option of --strategy features, not of {choice.strategy}; choose that, or "
+            "leave it out."
+        )
+    if config.permute_pixels is not None:
+        raise UserError(
+            "--permute-pixels leaves no picture that could be mirrored; leave out --feature-views."
+        )
 
 
 def resolve_model(config: TrainConfig, listener: Listener) -> tuple[TrainConfig, Survey | None]:
@@ -83,6 +101,8 @@ def prepare_images(
     sets = prepare(config.data_config(), found=found, network=own, progress=listener.stage)
     if own is not None:
         sets = replace(sets, messages=(*sets.messages, *_remarks(sets, choice.model)))
+    if config.feature_views != "one":
+        sets = replace(sets, preprocess=sets.preprocess.model_copy(update={"views": config.feature_views}))
     for message in sets.messages:
         listener.message(message)
     return sets
@@ -124,9 +144,38 @@ def build_network(
         engine=config.engine,
     )
     source = started.source or "random" if begun_with is None else begun_with
+    if config.first_layer == "whitening":
+        _whiten(started.network, choice, sets)
     if choice.strategy == "scratch":
         return started.network, source, None
     return started.network, source, make_plan(choice.strategy, layout_of(started.network), choice.options)
+
+
+def _whiten(network: Any, choice: Choice, sets: ImageSets) -> None:
+    """Compute the first layer's kernels from training images, and let them stay as they are.
+
+    Raises:
+        UserError: the strategy keeps the first layers of another training, or the network has no description.
+        SpecError: the network does not begin with a convolution.
+    """
+    import numpy as np
+    import torch
+
+    from striate.architectures import Spec, first_convolution, whitening_kernels
+
+    spec = choice.model.description
+    if choice.strategy != "scratch" or not isinstance(spec, Spec):
+        raise UserError(
+            "--first-layer whitening is for networks of the zoo or of a net.yaml, trained from scratch; "
+            "leave it out."
+        )
+    path, size, channels = first_convolution(spec, sets.preprocess.input_shape, len(sets.class_names))
+    sample = sets.train.pixels.take(np.arange(min(WHITENED_IMAGES, len(sets.train))))
+    kernels = whitening_kernels(sets.preprocess.normalize(sample), size, channels)
+    weight = network.get_submodule(path).weight
+    with torch.no_grad():
+        weight[: len(kernels)] = torch.from_numpy(kernels)
+    weight.requires_grad_(False)
 
 
 def describe(choice: Choice, sets: ImageSets, source: str) -> dict[str, Any]:
