@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 
 import numpy as np
@@ -23,7 +22,7 @@ def parts(count=50):
     return parallel.pieces(count, 1, 1)
 
 
-def test_every_part_is_done_once_by_the_teams_threads():
+def test_every_part_is_done_once_by_the_caller_and_the_teams_threads():
     done, names = np.zeros(50, int), set()
 
     def work(part):
@@ -32,7 +31,7 @@ def test_every_part_is_done_once_by_the_teams_threads():
 
     parallel.run(work, parts())
     assert (done == 1).all()
-    assert names <= {"striate-engine-0", "striate-engine-1"}
+    assert names <= {threading.current_thread().name, "striate-engine-1"}
 
 
 def test_a_run_inside_a_part_does_its_own_parts():
@@ -55,7 +54,36 @@ def test_an_error_in_a_part_is_raised_in_the_caller_and_the_team_works_on():
 
     with pytest.raises(ArithmeticError, match="part 7"):
         parallel.run(fail, parts())
-    test_every_part_is_done_once_by_the_teams_threads()
+    test_every_part_is_done_once_by_the_caller_and_the_teams_threads()
+
+
+def test_parts_left_after_an_error_are_passed_over():
+    done = []
+
+    def fail_first(part):
+        done.append(part.start)
+        raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        parallel.run(fail_first, parts())
+    assert len(done) <= parallel.threads()
+
+
+def test_two_callers_at_once_each_get_their_own_parts_done():
+    done = np.zeros((2, 200), int)
+
+    def call(row):
+        def work(part):
+            done[row, part] += 1
+
+        parallel.run(work, parts(200))
+
+    callers = [threading.Thread(target=call, args=(row,)) for row in range(2)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert (done == 1).all()
 
 
 def test_warnings_are_as_the_caller_set_them():
@@ -63,17 +91,10 @@ def test_warnings_are_as_the_caller_set_them():
         parallel.run(lambda part: np.ones(1) / np.zeros(1), parts())
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores can be chosen on Linux only")
-def test_threads_keep_to_a_core_each_where_there_are_as_many_and_the_caller_stays_free():
-    cores = os.sched_getaffinity(0)
-    parallel.set_threads(len(cores))
-    meet, seen = threading.Barrier(len(cores)), []
-
-    def look(part):
-        seen.append(frozenset(os.sched_getaffinity(0)))
-        meet.wait(timeout=10)
-
-    parallel.run(look, parts(len(cores)))
-    expected = {frozenset([core]) for core in cores} if len(cores) > 1 else {frozenset(cores)}
-    assert set(seen) == expected
-    assert os.sched_getaffinity(0) == cores
+@pytest.mark.parametrize(
+    ("length", "bytes_each", "expected"), [(0, 4, 0), (9, 4, 1), (9, 5, 2), (9, 9, 4), (3, 99, 3)]
+)
+def test_pieces_cover_an_axis_in_an_even_number_where_its_length_allows(length, bytes_each, expected):
+    cut = parallel.pieces(length, bytes_each, 36)
+    assert len(cut) == expected
+    assert [place for part in cut for place in range(part.start, part.stop)] == list(range(length))

@@ -11,7 +11,7 @@ from striate.engine.backend import Array, is_numpy
 from striate.engine.layout import arrange, in_memory_order
 
 HANDING_OVER = 4
-"""Pieces that a single thread does in the time that waking another one takes: some 50 microseconds."""
+"""Pieces from which on it pays to wake other threads, which takes some 50 microseconds."""
 
 
 def elementwise(function: Callable[..., Array], *arrays: Array) -> Array:

@@ -2,13 +2,12 @@
 
 NumPy releases Python's lock inside its loops, so threads run side by side. An operation is cut into pieces
 along its first axis, by shape alone and never by the number of threads: the same numbers come out, to the
-bit, however many threads there are. A piece small enough for a core's own cache also makes an operation of
-several passes fast, because only its first pass waits for memory.
+bit, however many threads there are. A piece small enough for a cache also makes an operation of several
+passes fast, because only its first pass waits for memory.
 
-The caller hands the pieces to the team's threads and sleeps until they are done. Where the team has a thread
-for each core of the process, each is kept on its own core (Linux only): left alone, a system puts a thread
-that wakes up beside the one that woke it, and on a busy machine both then share a core for longer than most
-operations take.
+The caller wakes the team's other threads, takes pieces as they do, and waits for those that others still have
+in hand. Waking takes some 50 microseconds, in which the caller is at work already; who wakes up when all is
+done finds nothing left, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ import numpy as np
 
 from striate.engine.backend import check_whole
 
-PIECE_BYTES = 1 << 18
-"""Of one array in one piece: a few such arrays lie in the 1 MiB or so of a core's own cache."""
-
+PIECE_BYTES = 1 << 20
+"""Of one array in one piece. Smaller ones lie better in a core's own cache, but between two of NumPy's loops
+a thread needs Python's lock: where loops are short, threads wait for each other longer than they compute."""
 
 _INSIDE = threading.local()
-"""Has `working` in the team's own threads."""
+"""Has `working` in a thread that is at work on a part, or is one of the team's own."""
 
 
 class _Job:
@@ -35,26 +34,36 @@ class _Job:
 
     def __init__(self, function: Callable[[slice], None], parts: list[slice]) -> None:
         self.function = function
+        self.parts = len(parts)
         self.waiting = iter(parts)
         self.warned_of = np.geterr()
         self.error: BaseException | None = None
         self.done: SimpleQueue[None] = SimpleQueue()
 
     def work(self) -> None:
-        """Do parts; taking one from a list's iterator is atomic.
+        """Do parts; taking one from a list's iterator is atomic. After an error the others are passed over.
 
         NumPy's settings for overflow and the like belong to a thread: those of the caller are taken over.
         """
-        try:
-            with np.errstate(**self.warned_of):
-                for part in self.waiting:
-                    self.function(part)
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller
-            self.error = self.error or error
+        with np.errstate(**self.warned_of):
+            for part in self.waiting:
+                try:
+                    if self.error is None:
+                        self.function(part)
+                except BaseException as error:  # noqa: BLE001 - raised again in the caller
+                    self.error = self.error or error
+                self.done.put(None)
+
+    def wait(self) -> None:
+        """Sleep until every part is done; raise the first error."""
+        for _ in range(self.parts):
+            self.done.get()
+        if self.error is not None:
+            raise self.error
 
 
 class _Team:
-    """The threads, started when they are first needed; each has a queue of jobs."""
+    """The threads beside the caller's, started when they are first needed; each has a queue of jobs."""
 
     def __init__(self) -> None:
         self.threads = available_cores()
@@ -64,12 +73,10 @@ class _Team:
         """Start the threads, unless they run."""
         if self.queues:
             return
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        for number in range(self.threads):
-            core = cores[number] if len(cores) == self.threads else None
+        for number in range(1, self.threads):
             jobs: SimpleQueue[_Job | None] = SimpleQueue()
             name = f"striate-engine-{number}"
-            threading.Thread(target=_wait_for_jobs, args=(jobs, core), name=name, daemon=True).start()
+            threading.Thread(target=_wait_for_jobs, args=(jobs,), name=name, daemon=True).start()
             self.queues.append(jobs)
 
     def stop(self) -> None:
@@ -83,14 +90,11 @@ class _Team:
         self.queues = []
 
 
-def _wait_for_jobs(jobs: SimpleQueue[_Job | None], core: int | None) -> None:
-    """Be a thread of the team: work on one job after the other, on one core if there is one."""
+def _wait_for_jobs(jobs: SimpleQueue[_Job | None]) -> None:
+    """Be a thread of the team: work on one job after the other."""
     _INSIDE.working = True
-    if core is not None:
-        os.sched_setaffinity(0, {core})  # 0 is this thread, not the process
     while (job := jobs.get()) is not None:
         job.work()
-        job.done.put(None)
         del job  # it holds the caller's arrays
 
 
@@ -123,15 +127,16 @@ def set_threads(count: int) -> None:
 
 
 def pieces(length: int, bytes_each: int, piece_bytes: int = PIECE_BYTES) -> list[slice]:
-    """Cut an axis into slices.
+    """Cut an axis into slices of almost equal length, an even number of them if there is more than one.
 
     Args:
         length: of the axis.
         bytes_each: what one step along it holds.
-        piece_bytes: what a slice shall hold, about.
+        piece_bytes: what a slice shall hold, at most, where a single step does not hold more.
     """
-    step = max(1, piece_bytes // max(1, bytes_each))
-    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+    count = -(-length * bytes_each // piece_bytes)
+    even = min(length, max(1, count + count % 2 if count > 1 else 1))
+    return [slice(length * part // even, length * (part + 1) // even) for part in range(even)]
 
 
 def run(function: Callable[[slice], None], parts: list[slice]) -> None:
@@ -139,16 +144,18 @@ def run(function: Callable[[slice], None], parts: list[slice]) -> None:
 
     Within a part, one thread works alone: the others have parts of their own.
     """
-    helpers = min(_TEAM.threads, len(parts))
-    if helpers < 2 or hasattr(_INSIDE, "working"):
+    threads = min(_TEAM.threads, len(parts))
+    if threads < 2 or hasattr(_INSIDE, "working"):
         for part in parts:
             function(part)
         return
     _TEAM.start()
     job = _Job(function, parts)
-    for jobs in _TEAM.queues[:helpers]:
+    for jobs in _TEAM.queues[: threads - 1]:
         jobs.put(job)
-    for _ in range(helpers):
-        job.done.get()
-    if job.error is not None:
-        raise job.error
+    _INSIDE.working = True
+    try:
+        job.work()
+    finally:
+        del _INSIDE.working
+    job.wait()

@@ -63,10 +63,8 @@ class Rows(NamedTuple):
         return np.asarray(row.reshape(self.channels, -1).sum(axis=1, dtype=np.float64))
 
     def pieces(self, itemsize: int) -> list[slice]:
-        """Cut the rows into pieces that fit a core's cache, just: there is much to do beside each piece."""
-        return parallel.pieces(
-            self.shape[0], self.shape[1] * self.shape[2] * itemsize, 4 * parallel.PIECE_BYTES
-        )
+        """Cut the rows into pieces."""
+        return parallel.pieces(self.shape[0], self.shape[1] * self.shape[2] * itemsize)
 
     def count(self, part: slice) -> int:
         """Return how many values of each channel lie in some rows."""
