@@ -57,6 +57,16 @@ def test_cosine_matches_torch() -> None:
     assert factors(schedule="cosine") == pytest.approx(expected, rel=1e-9)
 
 
+def test_linear_falls_evenly_to_zero_behind_a_warm_up() -> None:
+    expected = torch_factors(
+        lambda optimizer: torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=STEPS * EPOCHS)
+    )
+    assert factors(schedule="linear") == pytest.approx(expected, rel=1e-9)
+    triangle = factors(schedule="linear", warmup_epochs=2)
+    assert triangle.index(max(triangle)) == 2 * STEPS
+    assert triangle[-1] == pytest.approx(1 / (STEPS * (EPOCHS - 2)))
+
+
 def test_step_matches_torch() -> None:
     expected = torch_factors(lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 4, 0.3), STEPS)
     assert factors(schedule="step", step_epochs=4, step_factor=0.3) == pytest.approx(expected, rel=1e-9)

@@ -72,6 +72,11 @@ class TransferConfig(BaseModel):
         "photos lite0 with features, for small images mynet",
     )
     model_options: dict[str, Any] = Field({}, description="option of the network, key=value; repeatable")
+    first_layer: Literal["learned", "whitening"] = Field(
+        "learned",
+        description="whitening: the kernels of the first convolution are computed from training images so "
+        "that their outputs are uncorrelated, and stay",
+    )
     strategy: Literal["auto", "scratch", "head", "features", "partial", "norm", "full"] = Field(
         "auto",
         description="scratch: all, from random weights; head: a new head; features: the same, on features "
@@ -134,14 +139,28 @@ class TransferConfig(BaseModel):
 class TrainConfig(TransferConfig, DataConfig):
     """Everything that determines a training run."""
 
+    recipe: str | None = Field(
+        None, description="settings that go well together: fast, or a YAML file; other options come first"
+    )
+    target: float | None = Field(
+        None, gt=0, le=1, description="recipe: accuracy that decides how much is trained, such as 0.94"
+    )
     epochs: int = Field(20, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="images a step")
     lr: PositiveFloat | Literal["auto"] = Field(3e-3, description="peak learning rate; 'auto': search")
-    optimizer: Literal["sgd", "adam", "adamw"] = Field("adamw", description="update rule")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+    bias_lr: PositiveFloat | None = Field(
+        None, description="sgd, muon: peak learning rate of biases; by default that of the other weights"
+    )
+    optimizer: Literal["sgd", "adam", "adamw", "muon"] = Field(
+        "adamw", description="update rule; muon: orthogonal updates of convolutions, sgd for the rest"
+    )
+    muon_sgd_lr: PositiveFloat = Field(
+        0.01, description="muon: peak learning rate of what is neither a convolution nor a bias"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd and muon")
     nesterov: bool = Field(False, description="Nesterov's form of momentum, for sgd")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty (sgd, adam) or decoupled decay (adamw)")
-    schedule: Literal["constant", "step", "plateau", "cosine", "one-cycle"] = Field(
+    schedule: Literal["constant", "step", "plateau", "cosine", "linear", "one-cycle"] = Field(
         "one-cycle", description="how the learning rate changes"
     )
     step_epochs: int = Field(5, ge=1, description="step: epochs between two reductions")
@@ -156,9 +175,9 @@ class TrainConfig(TransferConfig, DataConfig):
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="share of a target spread over all classes")
     class_weights: Literal["none", "balanced"] = Field("none", description="weigh rare classes up")
-    augment: Literal["none", "shift", "flip-crop", "writing", "photo", "trivial"] = Field(
-        "none", description="augmentation"
-    )
+    augment: Literal[
+        "none", "shift", "flip-crop", "alternate", "alternate-cutout", "writing", "photo", "trivial"
+    ] = Field("none", description="augmentation")
     mixup: float = Field(0.0, ge=0, description="alpha of mixup's Beta(alpha, alpha); 0: off")
     cutmix: float = Field(0.0, ge=0, description="alpha of cutmix's Beta(alpha, alpha); 0: off")
     clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient")
@@ -178,6 +197,11 @@ class TrainConfig(TransferConfig, DataConfig):
     num_workers: int | None = Field(None, ge=0, description="processes that decode large images")
     tensorboard: bool = Field(False, description="write TensorBoard events")
     audit: bool = Field(True, description="look for copies, leaks and shortcuts in the data")
+    test_views: Literal["one", "flip", "shift", "flip-shift"] = Field(
+        "one",
+        description="also measure test accuracy with logits averaged over the image, its mirror image (flip) "
+        "and shifts by a pixel (shift)",
+    )
     goal: float | None = Field(None, gt=0, le=1, description="accuracy drawn as a line in the curves")
 
     @field_validator("*")
@@ -201,12 +225,28 @@ class TrainConfig(TransferConfig, DataConfig):
         return self
 
     @model_validator(mode="after")
+    def _target_with_a_recipe(self) -> Self:
+        if self.target is not None and self.recipe is None:
+            raise ValueError("target is an option of --recipe; choose one, or draw a line with --goal")
+        return self
+
+    @model_validator(mode="after")
     def _warm_up_within_the_training(self) -> Self:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup-epochs is {self.warmup_epochs:g}, but training has {self.epochs} epochs; "
                 "choose fewer for the warm-up"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _rates_with_their_optimizer(self) -> Self:
+        if self.bias_lr is not None and self.optimizer not in ("sgd", "muon"):
+            raise ValueError(
+                f"bias-lr counts with sgd and muon, not with {self.optimizer}; choose one, or leave it out"
+            )
+        if self.optimizer == "muon" and self.strategy == "full":
+            raise ValueError("muon has no rates that fall from layer to layer; choose another --optimizer")
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-SCHEDULES = ("constant", "step", "cosine", "one-cycle", "plateau")
+SCHEDULES = ("constant", "step", "cosine", "linear", "one-cycle", "plateau")
 """Names of the schedules."""
 
 _START_DIVISOR = 25.0  # one-cycle starts at peak / 25 ...
@@ -94,6 +94,8 @@ class Schedule:
             return one_cycle(step, self.total_steps, config.warmup_epochs / config.epochs or _RISING_SHARE)
         if config.schedule == "cosine" and step >= warmup_steps:
             return cosine(step - warmup_steps, self.total_steps - warmup_steps)
+        if config.schedule == "linear" and step >= warmup_steps:
+            return linear(step - warmup_steps, self.total_steps - warmup_steps)
         factor = warmup(step, warmup_steps)
         if config.schedule == "step":
             factor *= config.step_factor ** (step // self.steps_per_epoch // config.step_epochs)
@@ -113,6 +115,11 @@ def cosine(step: int, total_steps: int) -> float:
     Source: Loshchilov and Hutter 2017, SGDR, equation 5, one cycle.
     """
     return 0.5 * (1 + math.cos(math.pi * step / total_steps))
+
+
+def linear(step: int, total_steps: int) -> float:
+    """Return a line from 1 at step 0 down to 0 at `total_steps`; after a warm-up, a triangle's far side."""
+    return 1 - step / total_steps
 
 
 def one_cycle(step: int, total_steps: int, rising_share: float) -> float:

@@ -99,3 +99,14 @@ def test_weights_that_do_not_fit_are_refused():
         check_weights({**weights, "other": np.zeros(3)}, expected)
     with pytest.raises(SpecError, match=r"conv1.bias is \(3,\); expected \(10,\)"):
         check_weights({**weights, "conv1.bias": np.zeros(3, np.float32)}, expected)
+
+
+def test_identity_kernels_hand_on_their_channels_and_the_others_are_torchs():
+    identity, torchs = (initial_weights(wide(init), SHAPE, 10) for init in ("identity", "torch"))
+    weight, other = identity["conv1.weight"], torchs["conv1.weight"]
+    channels = weight.shape[1]
+    image = np.random.default_rng(0).normal(size=(channels, 3, 3)).astype(np.float32)
+    handed_on = np.einsum("kcyx,cyx->k", weight[:channels], image)
+    assert np.array_equal(handed_on, image[:, 1, 1])
+    assert not identity["conv1.bias"][:channels].any()
+    assert np.array_equal(weight[channels:], other[channels:])

@@ -60,6 +60,7 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     [
         {},
         {"optimizer": "sgd", "momentum": 0.9, "nesterov": True, "schedule": "step", "step_epochs": 1},
+        {"optimizer": "muon", "lr": 0.1, "bias_lr": 0.5, "momentum": 0.6, "schedule": "linear"},
         {"optimizer": "adam", "schedule": "plateau", "patience": 1, "lr": 0.3, "epochs": 6},
         {"schedule": "cosine", "warmup_epochs": 1.5, "precision": "bf16", "memory_format": "channels-last"},
     ],

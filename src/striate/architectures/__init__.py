@@ -12,6 +12,7 @@ from striate.architectures.shapes import Step, infer_shapes, walk
 from striate.architectures.spec import Spec
 from striate.architectures.summary import Summary, summarize
 from striate.architectures.weights import check_weights, initial_weights, weight_shapes
+from striate.architectures.whitening import first_convolution, whitening_kernels
 
 __all__ = [
     "ENGINES",
@@ -23,6 +24,7 @@ __all__ = [
     "check_weights",
     "copy_weights",
     "describe",
+    "first_convolution",
     "infer_shapes",
     "initial_weights",
     "load_spec",
@@ -33,4 +35,5 @@ __all__ = [
     "to_logits",
     "walk",
     "weight_shapes",
+    "whitening_kernels",
 ]

@@ -122,15 +122,15 @@ def check_padding(value: Any) -> Any:
 
 
 def check_init(value: Any) -> str | dict[str, float]:
-    """Take `torch`, `he` or {normal: deviation}."""
-    if isinstance(value, str) and value in ("torch", "he"):
+    """Take `torch`, `he`, `identity` or {normal: deviation}."""
+    if isinstance(value, str) and value in ("torch", "he", "identity"):
         return value
     if isinstance(value, Mapping) and set(value) == {"normal"}:
         try:
             return {"normal": number(0)(value["normal"])}
         except ValueError:
             pass  # the message below says what was expected
-    raise ValueError("'torch', 'he' or {normal: standard deviation}")
+    raise ValueError("'torch', 'he', 'identity' or {normal: standard deviation}")
 
 
 Count = Annotated[int, whole(1)]
@@ -143,7 +143,7 @@ Padding = Annotated[int | tuple[int, int] | Sides | Literal["same", "valid"], ch
 Flag = Annotated[bool, check_flag]
 Probability = Annotated[float, number(0, 1)]
 Real = Annotated[float, number(0)]
-Init = Annotated[Literal["torch", "he"] | dict[str, float], check_init]
+Init = Annotated[Literal["torch", "he", "identity"] | dict[str, float], check_init]
 
 
 def both(value: int | tuple[int, int]) -> tuple[int, int]:

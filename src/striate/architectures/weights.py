@@ -23,6 +23,8 @@ def initial_weights(
     less leaves the others as they are. Convolutions and linear layers follow their `init`:
 
     - `torch`: weight and bias uniform within +-1 / sqrt(fan_in), torch's default;
+    - `identity`: as `torch`, but the first kernels hand on one channel each: 1 in the centre of channel i of
+      kernel i, 0 elsewhere (Zagoruyko and Komodakis 2017, DiracNets, eq. 3); no bias there;
     - `he`: weight normal with deviation sqrt(2 / fan_in) (He et al. 2015, eq. 10), bias zero;
     - `{normal: s}`: weight normal with deviation s, bias zero.
 
@@ -94,10 +96,22 @@ def _initial_tensor(step: Step, tensor: str, shape: Shape, generator: np.random.
 def _draw(
     layer: Conv2d | Linear, tensor: str, shape: Shape, fan_in: int, generator: np.random.Generator
 ) -> np.ndarray:
-    if layer.init == "torch":
+    if layer.init in ("torch", "identity"):
         bound = 1 / math.sqrt(fan_in)
-        return generator.uniform(-bound, bound, shape).astype(np.float32)
+        uniform = generator.uniform(-bound, bound, shape).astype(np.float32)
+        return _with_identity(uniform) if layer.init == "identity" else uniform
     if tensor == "bias":
         return np.zeros(shape, np.float32)
     deviation = math.sqrt(2 / fan_in) if isinstance(layer.init, str) else layer.init["normal"]
     return (deviation * generator.standard_normal(shape)).astype(np.float32)
+
+
+def _with_identity(values: np.ndarray) -> np.ndarray:
+    """Let output i hand on input i, for as many as both have; `values` is a weight or a bias."""
+    both = min(values.shape[0], values.shape[1]) if values.ndim > 1 else values.shape[0]
+    values[:both] = 0
+    if values.ndim > 1:
+        centre = tuple(side // 2 for side in values.shape[2:])
+        for unit in range(both):
+            values[(unit, unit, *centre)] = 1
+    return values

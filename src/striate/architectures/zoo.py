@@ -13,6 +13,7 @@ from typing import Literal
 from striate.architectures.arguments import NUM_CLASSES
 from striate.architectures.blocks import Residual
 from striate.architectures.layers import (
+    GELU,
     BatchNorm,
     Conv2d,
     Dropout,
@@ -23,11 +24,14 @@ from striate.architectures.layers import (
     ReLU,
     Sigmoid,
 )
-from striate.architectures.pooling import AdaptiveAvgPool2d, MaxPool2d
+from striate.architectures.pooling import AdaptiveAvgPool2d, AdaptiveMaxPool2d, MaxPool2d
 from striate.errors import SpecError
 from striate.schemas import Output
 
 Layers = list[Layer]
+
+WHITENING_CHANNELS = 24
+"""Of the first layer of `speed-cnn`: 2 x 2 x 3 values have 12 directions, each with its negative."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,26 @@ def mynet(*, width: int = 24, dropout: float = 0.0) -> Layers:
         *_dropout(dropout),
         Linear(NUM_CLASSES),
     ]
+
+
+def speed_cnn(*, width: int = 64, growth: int = 4, kernel: int = 2) -> Layers:
+    """Six convolutions in three pooled pairs, to learn small images in few epochs, for 9 pixels and more.
+
+    `width` is the channels of the first pair, `growth` times as many those of the others. The first layer,
+    of `kernel` x `kernel`, is meant for a whitening of the image's patches (`--first-layer whitening`).
+    Pooling follows the first convolution of a pair, so that the second costs a quarter; kernels begin as the
+    identity; the last maps are pooled to their maxima. After the network of airbench (Jordan 2024, "94% on
+    CIFAR-10 in 3.29 seconds on a single GPU", sec. 3).
+    """
+    layers: Layers = [Conv2d(WHITENING_CHANNELS, kernel, bias=False), GELU()]
+    for channels in (width, growth * width, growth * width):
+        layers += [Conv2d(channels, 3, padding=1, bias=False, init="identity"), MaxPool2d(2)]
+        layers += [BatchNorm(momentum=0.4), GELU()]
+        layers += [Conv2d(channels, 3, padding=1, bias=False, init="identity")]
+        layers += [BatchNorm(momentum=0.4), GELU()]
+    deviation = 1 / (growth * width)  # logits near zero at first, so that the loss begins at log K
+    last = Linear(NUM_CLASSES, bias=False, init={"normal": deviation})
+    return [*layers, AdaptiveMaxPool2d(1), Flatten(), last]
 
 
 def simple_cnn(*, hidden: int = 10) -> Layers:
@@ -223,6 +247,7 @@ NETS = {
     net.name: net
     for net in (
         Net("mynet", mynet, (1, 28, 28)),
+        Net("speed-cnn", speed_cnn, (3, 32, 32)),
         Net("simple-cnn", simple_cnn, (3, 32, 32)),
         Net("custom-cnn", custom_cnn, (3, 32, 32)),
         Net("vgg6", vgg6, (3, 32, 32)),

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from striate.cli import bench, explain, fields, filters, lesson, studies
+from striate.cli import bench, explain, fields, filters, lesson, recipes, studies
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
 from striate.config import DataConfig, TrainConfig, TransferConfig, VerifyConfig
@@ -323,6 +323,7 @@ def _check_gradients(quiet: bool, log: Log) -> None:
 studies.register(app)
 explain.register(app)
 filters.register(app)
+recipes.register(app)
 
 
 lesson.register(app)

@@ -57,6 +57,10 @@ def show_run(run: Run, remarks: Sequence[str] = ()) -> None:
         table.add_row("weighted", f"{images:,}", *_share_cells(total))
     console.print(table)
     for split, metrics in run.metrics().items():
+        if views := metrics.get("test_views"):
+            share = f"{100 * views['accuracy']['value']:.2f}%"
+            line = f"{split} averaged over {views['views']} views of each image ({views['name']}): {share}"
+            console.print(line, soft_wrap=True, markup=False)
         if "threshold" in metrics:
             console.print(_threshold_line(split, metrics["threshold"]), soft_wrap=True, markup=False)
     for remark in remarks[:TOP_REMARKS]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from striate.data import shifts
-from striate.data.draws import draws
+from striate.data.draws import alternating, draws
 from striate.data.grouping import Grouping, check_targets
 from striate.data.images import ImageSet, take
 from striate.data.mixing_shares import cutmix_boxes, mixup_shares
@@ -40,11 +40,13 @@ class _Preset:
 
     columns: int
     sources: Callable[[np.ndarray, int, int], tuple[np.ndarray, np.ndarray]]
+    draws: Callable[[int, int, np.ndarray, int, str], np.ndarray] = draws
 
 
 PRESETS = {
     "shift": _Preset(shifts.SHIFT_COLUMNS, shifts.shifted),
     "flip-crop": _Preset(shifts.FLIP_COLUMNS, shifts.flipped_and_shifted),
+    "alternate": _Preset(shifts.FLIP_COLUMNS, shifts.flipped_and_shifted_a_little, alternating),
 }
 """The augmentations that need no torch, besides `none`."""
 
@@ -77,7 +79,7 @@ class ArrayBatches:
             batch_size: images in a batch; see `Grouping`.
             shuffle: a new order each epoch, for training; False keeps the order of the image set.
             seed: of order, augmentation and mixing.
-            augment: `none`, `shift` or `flip-crop`.
+            augment: `none` or one of `PRESETS`.
             mixup: parameter a of mixup's Beta(a, a); 0 leaves mixup out.
             cutmix: likewise for cutmix; not both.
             num_classes: K, the width of mixed targets.
@@ -131,7 +133,7 @@ class ArrayBatches:
         if self.augment == "none":
             return pixels
         preset = PRESETS[self.augment]
-        uniform = draws(self.seed, epoch, indices, preset.columns, f"augment/{self.augment}")
+        uniform = preset.draws(self.seed, epoch, indices, preset.columns, f"augment/{self.augment}")
         rows, columns = preset.sources(uniform, *pixels.shape[2:])
         count, channels = pixels.shape[:2]
         image, channel = np.arange(count)[:, None, None, None], np.arange(channels)[None, :, None, None]

@@ -17,6 +17,7 @@ from striate.data.views import VIEWS, show
 from striate.errors import DataError, StriateError
 from striate.inference import reading
 from striate.inference.runtimes import Runtime
+from striate.inference.views import averaged
 from striate.schemas import Output, Predictions, Preprocess
 
 INPUT_VALUES = 2**23
@@ -108,6 +109,7 @@ class Classifier:
         progress: Callable[[int, int], None] | None = None,
         *,
         batch_size: int | None = None,
+        views: str = "one",
     ) -> Predictions:
         """Return the predictions for an image set that was prepared with this classifier's `preprocess`.
 
@@ -118,6 +120,7 @@ class Classifier:
             images: N images of the network's input size.
             progress: called with the number of images done, and N.
             batch_size: images a step.
+            views: over which logits are averaged, one of `inference.views.TEST_VIEWS`.
 
         Raises:
             ValueError: the images have another size or number of channels than the network takes.
@@ -127,7 +130,7 @@ class Classifier:
         logits = np.empty((total, len(self.class_names)), np.float32)
         done = 0
         for pixels in ahead(reading.decode_set(images.pixels, batch_size or self.batch_size)):
-            logits[done : done + len(pixels)] = self._logits(pixels)
+            logits[done : done + len(pixels)] = averaged(self._logits, pixels, views)
             done += len(pixels)
             if progress is not None:
                 progress(done, total)

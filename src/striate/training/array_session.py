@@ -90,6 +90,9 @@ def check_settings(config: TrainConfig) -> None:
         f"--device {config.device}": config.device not in ("auto", "cpu") and config.engine == "numpy",
         f"--memory-format {config.memory_format}": config.memory_format == "channels-last",
         "--tensorboard": config.tensorboard,
+        "--optimizer muon": config.optimizer == "muon",
+        "--first-layer whitening": config.first_layer == "whitening",
+        "--bias-lr": config.bias_lr is not None,
     }
     for setting, given in refused.items():
         if given:

@@ -10,6 +10,7 @@ import torch
 from striate.backbones import Plan
 from striate.config import TrainConfig
 from striate.training.freezing import by_factor, learners
+from striate.training.muon import Muon
 
 _FUSED_DEVICES = ("cpu", "cuda")
 
@@ -22,7 +23,9 @@ def build_optimizer(
     Weight decay acts on every parameter with `adam`, as torch and most published settings have it; with `sgd`
     and `adamw` it leaves out biases and the scales and shifts of normalisation -- all parameters with one
     dimension -- as is usual in the field (Goyal et al. 2017, sec. 5.3). torch's fused kernels are used on CPU
-    and CUDA. Each group has a `factor`, its share of the learning rate, which `set_lr` heeds.
+    and CUDA. Each group has a `factor`, its share of the learning rate, which `set_lr` heeds: that of the
+    plan, times `bias_lr / lr` for biases where the settings give them a rate of their own. `muon` is
+    described in `training/muon.py`.
 
     Args:
         network: on its device.
@@ -30,7 +33,9 @@ def build_optimizer(
         lr: learning rate.
         plan: which parameters learn, and at which share of the rate; None: those that require gradients.
     """
-    parameters = learners(network, plan)
+    parameters = _with_rates(network, learners(network, plan), config, lr)
+    if config.optimizer == "muon":
+        return _muon(parameters, config, lr)
     fused = all(parameter.device.type in _FUSED_DEVICES for parameter, _ in parameters) or None
     groups = [
         {**group, "factor": factor, "lr": factor * lr}
@@ -41,6 +46,39 @@ def build_optimizer(
         return torch.optim.SGD(groups, lr=lr, momentum=config.momentum, nesterov=config.nesterov, fused=fused)
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     return kind(groups, lr=lr, fused=fused)
+
+
+def _with_rates(
+    network: torch.nn.Module,
+    parameters: list[tuple[torch.nn.Parameter, float]],
+    config: TrainConfig,
+    lr: float,
+) -> list[tuple[torch.nn.Parameter, float]]:
+    """Return the parameters with their share of the rate, where a kind has a rate of its own that."""
+    biases = {id(parameter) for name, parameter in network.named_parameters() if name.endswith("bias")}
+
+    def share(parameter: torch.nn.Parameter) -> float:
+        if id(parameter) in biases and config.bias_lr is not None:
+            return config.bias_lr / lr
+        others = config.optimizer == "muon" and not _is_filter(parameter)
+        return config.muon_sgd_lr / lr if others else 1.0
+
+    return [(parameter, factor * share(parameter)) for parameter, factor in parameters]
+
+
+def _is_filter(parameter: torch.nn.Parameter) -> bool:
+    return parameter.ndim == 4
+
+
+def _muon(parameters: list[tuple[torch.nn.Parameter, float]], config: TrainConfig, lr: float) -> Muon:
+    groups = []
+    for factor, members in by_factor(parameters).items():
+        for filters in (True, False):
+            chosen = [parameter for parameter in members if _is_filter(parameter) == filters]
+            decay = 0.0 if filters else config.weight_decay
+            group = {"filters": filters, "weight_decay": decay, "factor": factor, "lr": factor * lr}
+            groups += [{"params": chosen, **group}] if chosen else []
+    return Muon(groups, lr, config.momentum)
 
 
 def _groups(parameters: list[torch.nn.Parameter], config: TrainConfig) -> list[dict[str, object]]:

@@ -13,6 +13,8 @@ from striate.evaluation import (
     render_report,
 )
 from striate.evaluation.context import shown_split
+from striate.evaluation.intervals import wilson
+from striate.evaluation.labelled import labelled
 from striate.evaluation.leaks import without_images
 from striate.evaluation.metrics import LEVEL
 from striate.evaluation.sets import weigh
@@ -52,6 +54,26 @@ def predict_splits(
         run.write_predictions(split, predictions, table)
         if split == shown_split(splits):
             write_error_maps(run, split, classifier, images, predictions)
+
+
+def measure_views(
+    run: Run, classifier: Classifier, images: ImageSet | None, views: str, listener: Listener
+) -> None:
+    """Record how many test images are named rightly when logits are averaged over `views`, in `run.json`."""
+    from striate.inference.views import TEST_VIEWS
+
+    if images is None or views == "one":
+        return
+    progress = functools.partial(listener.stage, f"evaluating test, views {views}")
+    predictions = labelled(classifier.predict_set(images, progress, views=views))
+    correct = int((predictions.predicted == predictions.labels).sum())
+    found = {
+        "name": views,
+        "views": len(TEST_VIEWS[views]),
+        "samples": len(predictions.labels),
+        "correct": correct,
+    }
+    run.write_facts(run.facts() | {"test_views": found})
 
 
 def write_results(run: Run, listener: Listener | None = None, threshold: Threshold | None = None) -> None:
@@ -105,6 +127,10 @@ def _metrics(run: Run, threshold: Threshold | None) -> dict[str, Any]:
     for split, images in run.leaked().items():
         if split in metrics:
             metrics[split]["without_leaked"] = without_images(predictions[split], images, LEVEL)
+    if "test" in metrics and (views := run.facts().get("test_views")):
+        low, high = wilson(views["correct"], views["samples"], LEVEL)
+        share = {"value": views["correct"] / views["samples"], "low": low, "high": high}
+        metrics["test"]["test_views"] = views | {"accuracy": share}
     if weights := {name: entry["weight"] for name, entry in run.sets().items()}:
         metrics["total"] = _total(metrics, weights)
     return metrics

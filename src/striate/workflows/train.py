@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate import bundle
+from striate import bundle, recipes
 from striate import config as config_file
 from striate.config import TrainConfig
 from striate.errors import RunError, TrainingError, UserError
@@ -62,8 +62,20 @@ def train(
         return _resume(Run.open(resume), settings, out or config, listener)
     if config is not None:
         settings = config_file.read(Path(config)) | settings
+    settings = _with_recipe(settings, listener)
     chosen = _absolute(config_file.make(TrainConfig, settings))
     return _start(chosen, out, listener)
+
+
+def _with_recipe(settings: dict[str, Any], listener: Listener) -> dict[str, Any]:
+    """Return `settings` completed by those of the recipe that they name, if they do."""
+    if settings.get("recipe") is None:
+        return settings
+    recipe = recipes.find(str(settings["recipe"]))
+    completed, remark = recipe.completed(settings, Path(str(settings.get("data", ""))).stem)
+    if remark:
+        listener.message(remark)
+    return completed
 
 
 def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run:
@@ -72,6 +84,7 @@ def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run
     choice = transfer.choose_network(config, listener)
     run = Run.choose(out, f"{Path(config.data).stem}-{choice.model.name}", [config.data])
     sets = transfer.prepare_images(config, choice, found, listener)
+    config = recipes.fitted(config, len(sets.train), sets.class_names)
     if choice.strategy == "features":
         with run.creating():
             return on_features.train(run, config, choice, sets, listener)
@@ -241,6 +254,7 @@ def _absolute(config: TrainConfig) -> TrainConfig:
     paths = ("data", "data_root", "exclude", "relabel")
     names = [name for name in paths if getattr(config, name) is not None]
     names += [name for name in ("model", "weights") if is_file(getattr(config, name))]
+    names += ["recipe"] if config.recipe not in (None, *recipes.names()) else []
     return config.model_copy(update={name: config_file.located(getattr(config, name)) for name in names})
 
 
@@ -283,6 +297,7 @@ def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -
     splits = {"val": training.sets.val, "test": training.sets.test}
     results.predict_splits(run, classifier, splits, listener)
     records.write_facts(run, training.choice, training.sets, training.source, _outcome(fitted))
+    results.measure_views(run, classifier, training.sets.test, training.config.test_views, listener)
     calibrate(run)
     audit_run(run, training.config, training.sets, listener)
     results.write_results(run, listener)

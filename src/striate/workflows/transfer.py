@@ -20,6 +20,8 @@ PHOTO_SIDE = 64
 EMBEDDED = "efficientnet-lite0-levels"
 """The network for photos: its weights come with Striate."""
 FROM_SCRATCH = "mynet"
+WHITENED_IMAGES = 2000
+"""Training images, at most, whose patches a whitening first layer is computed from."""
 
 
 def choose_network(config: TrainConfig, listener: Listener) -> Choice:
@@ -142,9 +144,38 @@ def build_network(
         engine=config.engine,
     )
     source = started.source or "random" if begun_with is None else begun_with
+    if config.first_layer == "whitening":
+        _whiten(started.network, choice, sets)
     if choice.strategy == "scratch":
         return started.network, source, None
     return started.network, source, make_plan(choice.strategy, layout_of(started.network), choice.options)
+
+
+def _whiten(network: Any, choice: Choice, sets: ImageSets) -> None:
+    """Compute the first layer's kernels from training images, and let them stay as they are.
+
+    Raises:
+        UserError: the strategy keeps the first layers of another training, or the network has no description.
+        SpecError: the network does not begin with a convolution.
+    """
+    import numpy as np
+    import torch
+
+    from striate.architectures import Spec, first_convolution, whitening_kernels
+
+    spec = choice.model.description
+    if choice.strategy != "scratch" or not isinstance(spec, Spec):
+        raise UserError(
+            "--first-layer whitening is for networks of the zoo or of a net.yaml, trained from scratch; "
+            "leave it out."
+        )
+    path, size, channels = first_convolution(spec, sets.preprocess.input_shape, len(sets.class_names))
+    sample = sets.train.pixels.take(np.arange(min(WHITENED_IMAGES, len(sets.train))))
+    kernels = whitening_kernels(sets.preprocess.normalize(sample), size, channels)
+    weight = network.get_submodule(path).weight
+    with torch.no_grad():
+        weight[: len(kernels)] = torch.from_numpy(kernels)
+    weight.requires_grad_(False)
 
 
 def describe(choice: Choice, sets: ImageSets, source: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import torch
 
 from striate.data import shifts
 from striate.data.augment import crop, photo, trivial, writing
-from striate.data.draws import draws
+from striate.data.draws import alternating, draws
 from striate.errors import UserError, unknown_name
 
 __all__ = ["PRESETS", "Preset", "augment", "preset_named", "preview"]
@@ -28,10 +28,12 @@ class Preset:
         columns: how many uniform draws it takes for one image.
         apply: from images (B, C, H, W), uint8 or float in [0, 1], and draws float64 (B, columns) to images of
             the same shape and dtype.
+        draws: where the numbers come from: seed, epoch, indices, columns and stream to (B, columns).
     """
 
     columns: int
     apply: Callable[[torch.Tensor, np.ndarray], torch.Tensor]
+    draws: Callable[[int, int, np.ndarray, int, str], np.ndarray] = draws
 
 
 def _unchanged(images: torch.Tensor, uniform: np.ndarray) -> torch.Tensor:
@@ -42,6 +44,8 @@ PRESETS: dict[str, Preset] = {
     "none": Preset(0, _unchanged),
     "shift": Preset(shifts.SHIFT_COLUMNS, crop.shift),
     "flip-crop": Preset(shifts.FLIP_COLUMNS, crop.flip_and_shift),
+    "alternate": Preset(shifts.FLIP_COLUMNS, crop.flip_and_shift_a_little, alternating),
+    "alternate-cutout": Preset(crop.CUTOUT_COLUMNS, crop.flip_shift_and_cut_out, alternating),
     "writing": Preset(writing.COLUMNS, writing.change_hand),
     "photo": Preset(photo.COLUMNS, photo.change_view_and_light),
     "trivial": Preset(trivial.COLUMNS, trivial.trivial_augment),
@@ -76,7 +80,7 @@ def augment(images: torch.Tensor, preset: str, *, seed: int, epoch: int, indices
         UserError: unknown preset.
     """
     chosen = preset_named(preset)
-    return chosen.apply(images, draws(seed, epoch, indices, chosen.columns, f"augment/{preset}"))
+    return chosen.apply(images, chosen.draws(seed, epoch, indices, chosen.columns, f"augment/{preset}"))
 
 
 def preview(image: np.ndarray, preset: str, seed: int, count: int) -> np.ndarray:

@@ -19,6 +19,13 @@ SQUARES = 100
 _DEVICES = {"cpu": "the processor", "cuda": "a CUDA graphics card", "mps": "Apple's graphics processor"}
 """How a person says what computed; precision and memory layout stand in the environment."""
 
+_VIEWS = {
+    "flip": "over each image and its mirror image",
+    "shift": "over each image and two shifts of it by a pixel",
+    "flip-shift": "over each image, two shifts of it by a pixel, and their mirror images",
+}
+"""What the logits were averaged over, by the name of the setting."""
+
 
 def squares(accuracy: Mapping[str, float]) -> str:
     """Draw what would become of 100 new images: named correctly, wrongly, or within the interval.
@@ -91,6 +98,9 @@ def facts(
     frequent = entry["most_frequent"]
     name, share = wording.shorten(frequent["name"]), wording.percent(frequent["value"])
     lines.append(("For comparison", f"always naming '{name}' would get {share}"))
+    if views := entry.get("test_views"):
+        share = wording.percent(views["accuracy"]["value"])
+        lines.append(("Averaged over views", f"{share}, {_VIEWS[views['name']]}; all else is without"))
     if goal := _goal(context, entry):
         lines.append(("Goal", goal))
     return lines

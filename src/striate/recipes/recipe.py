@@ -1,0 +1,201 @@
+"""Reading a recipe, and what it says for a target, a data set and the settings that the user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from striate import config as config_file
+from striate.config import TrainConfig
+from striate.errors import UserError, unknown_name
+
+REFERENCE = "cifar10"
+"""The data set by whose accuracy levels are chosen for data on which none was measured."""
+MOST_EPOCHS = 100
+"""However small the data set."""
+_SUFFIX = ".yaml"
+
+
+class Level(BaseModel):
+    """How much is trained.
+
+    Attributes:
+        images: that pass through the network in all; the epochs follow from the size of the data set.
+        reaches: measured test accuracy by data set, each in (0, 1].
+        settings: of this level, before those of the recipe.
+        pictures: settings where classes are things, whose mirror image shows the same.
+        characters: settings where every class is named by one character, a digit or a letter.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: int = Field(ge=1)
+    reaches: dict[str, float] = {}
+    settings: dict[str, Any] = {}
+    pictures: dict[str, Any] = {}
+    characters: dict[str, Any] = {}
+
+    def accuracy(self, data: str) -> float:
+        """Return what the level is known to reach on `data`, or else on the data set of reference."""
+        return self.reaches.get(data, self.reaches.get(REFERENCE, 0.0))
+
+
+class Recipe(BaseModel):
+    """Settings that go well together.
+
+    Attributes:
+        name: how it was asked for.
+        about: what it is for, in a sentence or two.
+        settings: fields of `striate.config.TrainConfig`.
+        pictures: settings where classes are things, whose mirror image shows the same.
+        characters: settings where every class is named by one character, a digit or a letter.
+        usual_target: accuracy aimed at where the user names none; None: the first level.
+        levels: from quick to accurate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    about: str
+    settings: dict[str, Any] = {}
+    pictures: dict[str, Any] = {}
+    characters: dict[str, Any] = {}
+    usual_target: float | None = Field(None, gt=0, le=1)
+    levels: tuple[Level, ...] = Field(min_length=1)
+
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _read_levels(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            return value
+        return tuple(level if isinstance(level, Level) else config_file.make(Level, level) for level in value)
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> Self:
+        parts: tuple[Recipe | Level, ...] = (self, *self.levels)
+        for part in parts:
+            for name in (*part.settings, *part.pictures, *part.characters):
+                if name not in _settable():
+                    raise ValueError(unknown_name("setting", name, _settable()).rstrip("."))
+        return self
+
+    def level(self, target: float | None, data: str) -> Level:
+        """Return the first level that reaches `target`, or the usual one; the last if none reaches it."""
+        wanted = self.usual_target if target is None else target
+        if wanted is None:
+            return self.levels[0]
+        reaching = [level for level in self.levels if level.accuracy(data) >= wanted]
+        return reaching[0] if reaching else self.levels[-1]
+
+    def completed(self, given: Mapping[str, Any], data: str) -> tuple[dict[str, Any], str]:
+        """Return the settings of a training, and what to say of the target.
+
+        Args:
+            given: by the user, `target` among them; they come before the recipe's.
+            data: name of the data set, as the keys of `Level.reaches`.
+        """
+        target = config_file.make(TrainConfig, _only(given, "data", "recipe", "target")).target
+        level = self.level(target, data)
+        settings = self.settings | level.settings | dict(given)
+        if target is not None and "goal" not in settings:
+            settings["goal"] = target
+        return settings, self._remark(target, level, data)
+
+    def _remark(self, target: float | None, level: Level, data: str) -> str:
+        measured = data if data in level.reaches else REFERENCE
+        if target is None or measured not in level.reaches:
+            return ""
+        reached = level.reaches[measured]
+        if reached < target:
+            return (
+                f"recipe {self.name} has no level for {100 * target:g} %: its largest, which trains now, "
+                f"reached {100 * reached:g} % on {measured}."
+            )
+        return "" if data in level.reaches else f"levels are chosen by what they reached on {measured}."
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that come with Striate."""
+    files = resources.files(__package__).iterdir()
+    return sorted(file.name.removesuffix(_SUFFIX) for file in files if file.name.endswith(_SUFFIX))
+
+
+def text(name: str) -> str:
+    """Return the YAML of the recipe called `name`, or at that path.
+
+    Raises:
+        UserError: there is none, or the file cannot be read.
+    """
+    if name in names():
+        return resources.files(__package__).joinpath(name + _SUFFIX).read_text(encoding="utf-8")
+    path = Path(name)
+    if not name.endswith((_SUFFIX, ".yml")) and not path.is_file():
+        raise UserError(unknown_name("recipe", name, names()))
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the recipe {path}: {error}.") from error
+
+
+def find(name: str) -> Recipe:
+    """Return the recipe called `name`, or at that path.
+
+    Raises:
+        UserError: there is none, the file is no YAML, or something in it is unknown or out of range.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(text(name))
+    except yaml.YAMLError as error:
+        raise UserError(f"the recipe {name} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"the recipe {name} holds nothing: expected about, settings and levels.")
+    try:
+        return config_file.make(Recipe, {"name": name} | content)
+    except UserError as error:
+        raise UserError(f"the recipe {name}: {error}") from None
+
+
+def fitted(config: TrainConfig, images: int, class_names: Sequence[str]) -> TrainConfig:
+    """Return `config` with what its recipe leaves open until the images are known.
+
+    These are the epochs, and settings that differ between pictures and characters.
+
+    Settings that were given stay.
+
+    Args:
+        config: settings completed by a recipe; without one they are returned as they are.
+        images: number of training images.
+        class_names: (K,).
+
+    Raises:
+        UserError: the recipe is gone or is not valid any more.
+    """
+    if config.recipe is None:
+        return config
+    recipe = find(config.recipe)
+    level = recipe.level(config.target, Path(config.data).stem)
+    found: dict[str, Any] = {"epochs": min(MOST_EPOCHS, max(1, round(level.images / images)))}
+    for part in (recipe, level):
+        found |= part.characters if _are_characters(class_names) else part.pictures
+    if config.batch_size == recipe.settings.get("batch_size"):
+        config = config.model_copy(update={"batch_size": min(config.batch_size, images)})
+    left_open = {name: value for name, value in found.items() if name not in config.model_fields_set}
+    return config_file.make(TrainConfig, config.model_dump(exclude_unset=True) | left_open)
+
+
+def _are_characters(class_names: Iterable[str]) -> bool:
+    return all(len(name) == 1 for name in class_names)
+
+
+def _settable() -> list[str]:
+    return [name for name in TrainConfig.model_fields if name not in ("data", "recipe", "target", "epochs")]
+
+
+def _only(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: settings[name] for name in names if name in settings}

@@ -1,0 +1,123 @@
+"""Recipes: what they say for a target, a data set and given settings, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from striate import config as config_file
+from striate import recipes
+from striate.config import TrainConfig
+from striate.errors import UserError
+
+OWN = """
+about: a test
+settings: {model: mlp, lr: 0.5, batch_size: 64}
+pictures: {augment: flip-crop}
+characters: {augment: shift}
+usual_target: 0.7
+levels:
+  - {images: 1000, reaches: {cifar10: 0.6, mnist: 0.9}, settings: {lr: 0.1}}
+  - {images: 4000, reaches: {cifar10: 0.8}, characters: {label_smoothing: 0.1}}
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> str:
+    path = tmp_path / "own.yaml"
+    path.write_text(OWN)
+    return str(path)
+
+
+def complete(recipe: str, images: int, class_names: list[str], **given: object) -> TrainConfig:
+    settings = {"data": "cifar10", "recipe": recipe, **given}
+    completed, _ = recipes.find(recipe).completed(settings, str(settings["data"]))
+    return recipes.fitted(config_file.make(TrainConfig, completed), images, class_names)
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_that_comes_along_completes_to_valid_settings_at_each_level(name: str) -> None:
+    recipe = recipes.find(name)
+    for level in recipe.levels:
+        for target in level.reaches.values():
+            config = complete(name, 5000, ["a", "b"], target=target)
+            assert config.epochs == min(recipes.recipe.MOST_EPOCHS, round(level.images / 5000))
+            assert config.goal == target
+
+
+def test_levels_become_more_work_and_more_accurate() -> None:
+    for name in recipes.names():
+        levels = recipes.find(name).levels
+        assert sorted(level.images for level in levels) == [level.images for level in levels]
+
+
+@pytest.mark.parametrize(("target", "images"), [(None, 4000), (0.5, 1000), (0.61, 4000), (0.99, 4000)])
+def test_the_first_level_that_reaches_the_target_is_chosen(
+    own: str, target: float | None, images: int
+) -> None:
+    assert recipes.find(own).level(target, "cifar10").images == images
+
+
+def test_a_level_is_chosen_by_what_it_reached_on_this_data_where_that_is_known(own: str) -> None:
+    assert recipes.find(own).level(0.85, "mnist").images == 1000
+    assert recipes.find(own).level(0.85, "cifar10").images == 4000
+
+
+def test_given_settings_come_before_the_levels_and_those_before_the_recipes(own: str) -> None:
+    assert complete(own, 100, ["cat", "dog"], target=0.6).lr == 0.1
+    assert complete(own, 100, ["cat", "dog"], target=0.8).lr == 0.5
+    config = complete(own, 100, ["cat", "dog"], target=0.6, lr=0.3, epochs=2, augment="none")
+    assert (config.lr, config.epochs, config.augment) == (0.3, 2, "none")
+
+
+def test_characters_are_not_flipped(own: str) -> None:
+    assert complete(own, 100, ["cat", "dog"]).augment == "flip-crop"
+    written = complete(own, 100, ["3", "8"])
+    assert (written.augment, written.label_smoothing) == ("shift", 0.1)
+
+
+def test_epochs_follow_from_the_number_of_images_within_bounds(own: str) -> None:
+    epochs = [complete(own, images, ["cat", "dog"], target=0.6).epochs for images in (5, 500, 10**6)]
+    assert epochs == [recipes.recipe.MOST_EPOCHS, 2, 1]
+
+
+def test_the_batch_is_no_larger_than_the_data_unless_it_was_given(own: str) -> None:
+    assert complete(own, 20, ["cat", "dog"]).batch_size == 20
+    assert complete(own, 20, ["cat", "dog"], batch_size=32).batch_size == 32
+
+
+def test_a_target_beyond_the_recipe_is_said_so(own: str) -> None:
+    _, remark = recipes.find(own).completed({"data": "cifar10", "recipe": own, "target": 0.99}, "cifar10")
+    assert "no level for 99 %" in remark
+    assert "80 % on cifar10" in remark
+    _, remark = recipes.find(own).completed({"data": "x", "recipe": own, "target": 0.5}, "x")
+    assert "on cifar10" in remark
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("about: a test", "abuot: a test"), "did you mean 'about'"),
+        (("lr: 0.5", "lrr: 0.5"), "unknown setting 'lrr': did you mean 'lr'"),
+        (("images: 1000", "imags: 1000"), "did you mean 'images'"),
+        (("images: 1000", "images: 0"), "images"),
+        (("usual_target: 0.7", "usual_target: 7"), "usual-target"),
+        (("about: a test", "about: [a"), "not valid YAML"),
+        (("{model: mlp,", "{epochs: 3, model: mlp,"), "unknown setting 'epochs'"),
+    ],
+)
+def test_mistakes_in_a_recipe_are_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(OWN.replace(*change))
+    with pytest.raises(UserError, match=message):
+        recipes.find(str(path))
+
+
+def test_unknown_recipes_and_targets_without_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean 'fast'"):
+        recipes.find("fsat")
+    with pytest.raises(UserError, match="cannot read the recipe"):
+        recipes.find(str(tmp_path / "absent.yaml"))
+    with pytest.raises(UserError, match="target is an option of --recipe"):
+        config_file.make(TrainConfig, {"data": "x", "target": 0.9})
