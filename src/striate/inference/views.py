@@ -65,4 +65,5 @@ def averaged(logits_of: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, 
         float32 (B, K).
     """
     parts = [np.float32(weight) * logits_of(view(pixels)) for view, weight in TEST_VIEWS[views]]
-    return np.sum(parts, axis=0, dtype=np.float32)
+    mean: np.ndarray = np.sum(parts, axis=0, dtype=np.float32)
+    return mean
