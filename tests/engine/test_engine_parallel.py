@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import numpy as np
@@ -98,3 +99,31 @@ def test_pieces_cover_an_axis_in_an_even_number_where_its_length_allows(length, 
     cut = parallel.pieces(length, bytes_each, 36)
     assert len(cut) == expected
     assert [place for part in cut for place in range(part.start, part.stop)] == list(range(length))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores can be chosen on Linux only")
+def test_threads_keep_to_a_core_each_where_there_are_as_many_and_the_caller_stays_free():
+    cores = sorted(os.sched_getaffinity(0))
+    parallel.set_threads(len(cores))
+    meet, seen = threading.Barrier(len(cores)), {}
+
+    def look(part):
+        seen[threading.current_thread().name] = os.sched_getaffinity(0)
+        meet.wait(timeout=10)
+
+    parallel.run(look, parts(len(cores)))
+    others = {f"striate-engine-{number}": {core} for number, core in enumerate(cores) if number}
+    assert seen == {threading.current_thread().name: set(cores)} | others
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores can be chosen on Linux only")
+def test_a_caller_on_another_threads_core_moves_away_and_is_free_again():
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("there is only one core")
+    parallel.set_threads(len(cores))
+    parallel.run(lambda part: None, parts())  # starts the threads, while all cores are allowed
+    os.sched_setaffinity(0, cores[1:2])
+    os.sched_setaffinity(0, cores)
+    parallel.run(lambda part: None, parts())
+    assert os.sched_getaffinity(0) == set(cores)

@@ -30,7 +30,7 @@ from striate.engine.algorithms.geometry import Geometry
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 """Largest difference from `loops`, relative to the largest value: the same products in another order."""
 
-BLOCK_BYTES = 1 << 21
+BLOCK_BYTES = 1 << 22
 """Size of the columns made at a time, with the outputs that belong to them."""
 
 

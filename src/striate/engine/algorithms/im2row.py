@@ -29,7 +29,7 @@ from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.algorithms.im2col import TOLERANCE as TOLERANCE
 
-ROWS_BYTES = 1 << 19
+ROWS_BYTES = 1 << 20
 """Size of the rows made at a time: with what is multiplied by them, they fit a core's own cache."""
 
 COPYING = 10

@@ -22,7 +22,7 @@ from striate.engine.algorithms.geometry import Geometry
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 """Largest difference from `loops`, relative to the largest value: the same products in another order."""
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 21
 """Size of the pixels multiplied at a time, in and out."""
 
 

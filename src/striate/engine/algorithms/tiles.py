@@ -18,8 +18,8 @@ import numpy as np
 from striate.engine.algorithms import blocks
 from striate.engine.algorithms.blocks import Scratch
 
-TILES = 64
-"""Tiles in a block: with 64 channels and 36 places, 0.6 MB of a core's 1 to 2 MB of cache."""
+TILES = 128
+"""Tiles in a block, about: with 64 channels and 36 places, 1.2 MB of a core's 1 to 2 MB of cache."""
 
 
 @dataclass(frozen=True)
@@ -128,12 +128,12 @@ def cut(lane: slice, size: tuple[int, int], step: int) -> Iterator[Block]:
         step: outputs of a tile's side.
     """
     rows, columns = (-(-length // step) for length in size)
-    together = max(1, TILES // (rows * columns))
-    strips = blocks.strips(rows, max(1, TILES // columns))
-    for start in range(lane.start, lane.stop, together):
-        images = slice(start, min(start + together, lane.stop))
-        for strip in strips:
-            yield Block(images, strip.start, strip.stop - strip.start, columns, step)
+    images = lane.stop - lane.start
+    together = max(1, round(TILES / (rows * columns)))
+    for some in blocks.strips(images, together):
+        for strip in blocks.strips(rows, max(1, TILES // columns)):
+            place = slice(lane.start + some.start, lane.start + some.stop)
+            yield Block(place, strip.start, strip.stop - strip.start, columns, step)
 
 
 def _see(array: np.ndarray, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
