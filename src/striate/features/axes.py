@@ -9,6 +9,12 @@ from typing import Self
 
 import numpy as np
 
+from striate.features.threads import one_thread
+
+SMALL_GRAM = 2 * 10**10
+"""Multiplications in the product of the features with themselves below which one thread does everything: of
+some 2,000 images with 2,000 features each, two threads saved a tenth of the time."""
+
 
 @dataclass(frozen=True)
 class LinearHead:
@@ -45,12 +51,17 @@ class PrincipalAxes:
     """
 
     def __init__(self, features: np.ndarray, levels: Sequence[int] = ()) -> None:
-        from scipy.linalg import eigh
-
         self.mean = features.mean(axis=0)
         centred = features - self.mean
         self.scale = _scale(centred, levels or (centred.shape[1],))
         centred /= self.scale
+        n, size = centred.shape
+        with one_thread(n * size * min(n, size) < SMALL_GRAM):
+            self._turn(centred)
+
+    def _turn(self, centred: np.ndarray) -> None:
+        from scipy.linalg import eigh
+
         n, size = centred.shape
         if n < size:  # the samples span no more than n axes: the smaller of the two Gram matrices will do
             power, turned = eigh(centred @ centred.T / np.float32(n), driver="evd")

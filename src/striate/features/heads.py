@@ -57,4 +57,5 @@ def train_head(
     folds = make_folds(labels, groups, seed)
     axes = PrincipalAxes(features, levels)
     choice = choose_strength(axes, labels, num_classes, folds, STRENGTHS)
-    return TrainedHead(fit_head(axes, labels, num_classes, choice.strength), choice, int(folds.max()) + 1)
+    head = fit_head(axes, labels, num_classes, choice.strength, choice.solutions)
+    return TrainedHead(head, choice, int(folds.max()) + 1)

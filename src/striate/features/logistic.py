@@ -10,12 +10,12 @@ are solved at once, as columns of one product with the features: read once for a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 
 from striate.features.axes import LinearHead, PrincipalAxes
+from striate.features.threads import one_thread
 
 STRENGTHS = tuple(10.0**power for power in (0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
 """Tried in this order, for features of mean square 1; the search ends once it has clearly got worse."""
@@ -34,6 +34,10 @@ ROUGH_SHARE, ROUGH_AXES = 0.95, 256
 """Strengths are compared along the axes that hold so much of the features' mean square, and along so many at
 least: for networks a third of all, which find the same strength."""
 
+Solution = tuple[np.ndarray, np.ndarray]
+"""float32 (K, P, R) and (K, P): weights and intercepts of P problems. Classes come first, so that what is
+done for each sample runs along contiguous memory."""
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -43,12 +47,15 @@ class Choice:
         strengths: float64 (S,), those that were tried.
         losses: float64 (S,), mean cross-entropy of the samples while held out.
         accuracies: float64 (S,), likewise.
+        solutions: along the leading axes, weights and intercepts at the best strength, (K, folds, R) and (K,
+            folds): from their mean the head of all samples is not far.
         best: position of the strength with the lowest loss.
     """
 
     strengths: np.ndarray
     losses: np.ndarray
     accuracies: np.ndarray
+    solutions: Solution
 
     @property
     def best(self) -> int:
@@ -80,31 +87,38 @@ def choose_strength(
     rows = np.arange(len(labels))
     losses: list[float] = []
     accuracies = []
-    solution = None
+    solution, best = None, None
     for strength in strengths:
         solution = problem.solve(strength, ROUGH_TOLERANCE, solution)
         held_out = problem.logits(solution)[:, folds, rows].T
         losses.append(_cross_entropy(held_out, labels))
         accuracies.append(float((held_out.argmax(axis=1) == labels).mean()))
+        best = solution if losses[-1] == min(losses) else best
         if len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE:
             break
-    return Choice(np.asarray(strengths[: len(losses)]), np.asarray(losses), np.asarray(accuracies))
+    assert best is not None
+    return Choice(np.asarray(strengths[: len(losses)]), np.asarray(losses), np.asarray(accuracies), best)
 
 
-def fit_head(axes: PrincipalAxes, labels: np.ndarray, num_classes: int, strength: float) -> LinearHead:
-    """Return the head that minimises the penalised cross-entropy of all samples."""
+def fit_head(
+    axes: PrincipalAxes, labels: np.ndarray, num_classes: int, strength: float, near: Solution | None = None
+) -> LinearHead:
+    """Return the head that minimises the penalised cross-entropy of all samples.
+
+    Args:
+        axes: of the training features.
+        labels: int64 (N,).
+        num_classes: K.
+        strength: of the penalty.
+        near: solutions along the leading axes, whose mean is where the search begins; None: at zero.
+    """
     everyone = np.full((1, len(labels)), 1 / len(labels), np.float32)
-    leading = axes.leading(ROUGH_SHARE, ROUGH_AXES)
-    weight, bias = _Problem(leading, labels, num_classes, everyone).solve(strength, ROUGH_TOLERANCE)
-    start = np.zeros((*bias.shape, len(axes.power)), np.float32)
-    start[..., -weight.shape[-1] :] = weight
-    weight, bias = _Problem(axes, labels, num_classes, everyone).solve(strength, TOLERANCE, (start, bias))
+    start = None
+    if near is not None:
+        start = np.zeros((num_classes, 1, len(axes.power)), np.float32), near[1].mean(axis=1, keepdims=True)
+        start[0][..., -near[0].shape[-1] :] = near[0].mean(axis=1, keepdims=True)
+    weight, bias = _Problem(axes, labels, num_classes, everyone).solve(strength, TOLERANCE, start)
     return axes.head(weight[:, 0], bias[:, 0])
-
-
-Solution = tuple[np.ndarray, np.ndarray]
-"""float32 (K, P, R) and (K, P): weights and intercepts of P problems. Classes come first, so that what is
-done for each sample runs along contiguous memory."""
 
 
 class _Problem:
@@ -142,7 +156,8 @@ class _Problem:
             gradient[..., :-1] *= step
             return loss, gradient.ravel().astype(np.float64)
 
-        with self._threads():
+        multiplications = len(self.labels) * int(np.prod(self.shape))
+        with one_thread(multiplications < SMALL_PRODUCT):
             found = minimize(
                 objective,
                 begin.ravel().astype(np.float64),
@@ -152,13 +167,6 @@ class _Problem:
             )
         point = found.x.reshape(self.shape).astype(np.float32)
         return point[..., :-1] * step, point[..., -1]
-
-    def _threads(self) -> AbstractContextManager[object]:
-        """Keep small products on one thread: NumPy's threads and SciPy's, waiting, delay each other."""
-        from threadpoolctl import threadpool_limits
-
-        multiplications = len(self.labels) * int(np.prod(self.shape))
-        return threadpool_limits(1, "blas") if multiplications < SMALL_PRODUCT else nullcontext()
 
     def logits(self, solution: Solution) -> np.ndarray:
         """Return float32 (K, P, N)."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from striate import evaluation, schemas
 from striate.evaluation import curves, tables
-from striate.files import make_folder
+from striate.files import make_folder, write_several
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from striate.evaluation import ReportContext
     from striate.runs import Run
-
-FORMATS = (".png", ".svg")
+    from striate.workflows.drawing import DrawingProcess
 
 
 def write_tables(run: Run, metrics: Mapping[str, Any]) -> None:
@@ -30,19 +29,31 @@ def write_tables(run: Run, metrics: Mapping[str, Any]) -> None:
         _write_tables(run, split, metrics[split])
 
 
-def write_figures(run: Run, metrics: Mapping[str, Any], context: ReportContext) -> None:
+def write_figures(
+    run: Run, metrics: Mapping[str, Any], context: ReportContext, beside: DrawingProcess | None = None
+) -> None:
     """Write the figures of each split with predictions, and those of the training.
 
     Args:
-        run: with predictions, and with the tables of `write_tables`.
+        run: with predictions, with the tables of `write_tables`, and `metrics` in its file.
         metrics: an entry of `metrics.json` for each of its splits.
         context: what its report shows.
+        beside: draws the figures of one split meanwhile, if there are several.
     """
-    drawn = _figures_of_training(context, metrics)
-    for split in run.splits():
-        table = schemas.read_table(run.curves_file(split)).astype({"x": float, "y": float})
-        drawn |= {f"{name}-{split}": figure for name, figure in _figures(metrics[split], table).items()}
-    _save(run, drawn)
+    splits = list(run.splits())
+    handed_over = splits[:1] if beside and len(splits) > 1 and beside.draw(run, splits[0]) else []
+    _save(run, _figures_of_training(context, metrics))
+    for split in splits[len(handed_over) :]:
+        write_figures_of_split(run, metrics, split)
+    for split in handed_over:
+        if beside is None or not beside.succeeded():
+            write_figures_of_split(run, metrics, split)
+
+
+def write_figures_of_split(run: Run, metrics: Mapping[str, Any], split: str) -> None:
+    """Write the figures of one split; arguments as in `write_figures`."""
+    table = schemas.read_table(run.curves_file(split)).astype({"x": float, "y": float})
+    _save(run, {f"{name}-{split}": figure for name, figure in _figures(metrics[split], table).items()})
 
 
 def _write_tables(run: Run, split: str, entry: Mapping[str, Any]) -> None:
@@ -93,6 +104,10 @@ def _save(run: Run, drawn: Mapping[str, Figure]) -> None:
     from striate.evaluation import figures
 
     make_folder(run.figures)
-    for name, figure in drawn.items():
-        for ending in FORMATS:
-            figures.save(figure, run.figures / f"{name}{ending}")
+    write_several(
+        {
+            run.figures / f"{name}{ending}": write(figure)
+            for name, figure in drawn.items()
+            for ending, write in ((".png", figures.png), (".svg", figures.svg))
+        }
+    )

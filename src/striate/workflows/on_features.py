@@ -15,6 +15,7 @@ from striate.evaluation import predictions_table
 from striate.schemas import Predictions
 from striate.workflows import records, results
 from striate.workflows.calibration import calibrate
+from striate.workflows.drawing import DrawingProcess
 from striate.workflows.run_audit import audit_run
 
 if TYPE_CHECKING:
@@ -111,6 +112,18 @@ def train(run: Run, config: TrainConfig, choice: Choice, sets: ImageSets, listen
     """
     for message in _check(config):
         listener.message(message)
+    with DrawingProcess.start() as beside:
+        return _train(run, config, choice, sets, listener, beside)
+
+
+def _train(
+    run: Run,
+    config: TrainConfig,
+    choice: Choice,
+    sets: ImageSets,
+    listener: Listener,
+    beside: DrawingProcess,
+) -> Run:
     network = open_network(choice, config, sets.preprocess.input_shape, len(sets.class_names))
     records.record_start(run, config, choice, sets, network.source)
     fitted = fit(network, config, sets, listener)
@@ -122,7 +135,7 @@ def train(run: Run, config: TrainConfig, choice: Choice, sets: ImageSets, listen
     records.write_facts(run, choice, sets, network.source, fitted.describe())
     calibrate(run)
     audit_run(run, config, sets, listener)
-    results.write_results(run, listener)
+    results.write_results(run, listener, beside=beside)
     bundle.amend(run.model, metrics=run.metrics())
     return run
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from striate.evaluation.gallery import Thumbnails
     from striate.inference import Classifier
     from striate.runs import Run
+    from striate.workflows.drawing import DrawingProcess
     from striate.workflows.thresholds import Threshold
 
 
@@ -76,13 +77,19 @@ def measure_views(
     run.write_facts(run.facts() | {"test_views": found})
 
 
-def write_results(run: Run, listener: Listener | None = None, threshold: Threshold | None = None) -> None:
+def write_results(
+    run: Run,
+    listener: Listener | None = None,
+    threshold: Threshold | None = None,
+    beside: DrawingProcess | None = None,
+) -> None:
     """Compute metrics, figures and the report of `run` from its saved predictions, without torch.
 
     Args:
         run: with predictions and facts.
         listener: hears the report's remarks.
         threshold: of two classes, to be measured on all images but those that trained or chose it.
+        beside: draws some of the figures meanwhile.
 
     Raises:
         RunError: predictions that do not fit the run, or each other.
@@ -95,7 +102,7 @@ def write_results(run: Run, listener: Listener | None = None, threshold: Thresho
     write_tables(run, metrics)
     make_folder(run.figures)
     context = _context(run)  # of all that lies there by now
-    write_figures(run, metrics, context)
+    write_figures(run, metrics, context, *([] if beside is None else [beside]))
     write_text(run.report, render_report(context))
     looks.record(run)
     listener.stage("writing the report", 1, 1)

@@ -1,0 +1,93 @@
+"""Figures that a second process draws are those that the first would have drawn."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import striate
+from striate.runs import Run
+from striate.workflows import drawing, exports, results
+from striate.workflows.drawing import DrawingProcess
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Run:
+    """A run with the figures of its two splits, drawn by one process; half of the images of a class each."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("drawing")
+    generator = np.random.Generator(np.random.PCG64(0))
+    for number in range(40):
+        path = root / "data" / "ab"[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(path)
+    settings = {"model": "simple-cnn", "epochs": 1, "batch_size": 8, "engine": "numpy", "audit": False}
+    striate.train(root / "data", out=root / "run", **settings)
+    return Run(root / "run")
+
+
+def drawn(run):
+    return {path.name: path.read_bytes() for path in sorted(run.figures.iterdir())}
+
+
+def draw_anew(run, process, monkeypatch):
+    """Return the figures, and which splits this process drew."""
+    for path in run.figures.iterdir():
+        path.unlink()
+    own = []
+    write = exports.write_figures_of_split
+    monkeypatch.setattr(
+        exports, "write_figures_of_split", lambda *parts: own.append(parts[2]) or write(*parts)
+    )
+    results.write_results(run, beside=DrawingProcess(process))
+    return drawn(run), own
+
+
+def test_a_second_process_draws_the_same_figures(run, monkeypatch):
+    before = drawn(run)
+    assert draw_anew(run, drawing._launch(), monkeypatch) == (before, ["test"])
+
+
+def test_figures_are_drawn_here_where_the_second_process_fails(run, monkeypatch):
+    before = drawn(run)
+    code = "import sys; sys.stdin.readline(); sys.exit(3)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    assert draw_anew(run, process, monkeypatch) == (before, ["test", "val"])
+
+
+def test_a_process_that_has_ended_takes_no_task(run):
+    process = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
+    process.wait()
+    assert not DrawingProcess(process).draw(run, "test")
+
+
+def test_a_process_that_is_not_needed_is_ended(monkeypatch):
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    monkeypatch.setattr(drawing, "_get_ready", lambda: None)
+    with DrawingProcess.start() as beside:
+        process = beside.process
+        assert process is not None
+    assert process.poll() is not None
+
+
+def test_no_process_is_started_where_matplotlib_is_there():
+    import matplotlib  # noqa: F401
+
+    with DrawingProcess.start() as beside:
+        assert beside.process is None
+        assert not beside.succeeded()
+
+
+def test_the_program_draws_what_a_line_names(run, monkeypatch):
+    before = drawn(run)
+    (run.figures / "roc-test.png").unlink()
+    task = json.dumps({"run": str(run.folder), "split": "test"})
+    monkeypatch.setattr(sys, "stdin", io.StringIO(task + "\n"))
+    drawing.main()
+    assert drawn(run) == before
