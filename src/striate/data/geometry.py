@@ -11,6 +11,9 @@ from striate.data.inspection import SMALL_SIDE
 from striate.errors import UserError
 from striate.schemas import Preprocess
 
+_NOTHING = 0.005
+"""A smaller share that is cut off, which rounds to 0 %, is not worth a word."""
+
 
 def choose_size(
     config: DataConfig, widths: np.ndarray, heights: np.ndarray, network: Preprocess | None = None
@@ -39,6 +42,34 @@ def choose_size(
     else:
         sizes = f"{widths.min()} to {widths.max()} wide and {heights.min()} to {heights.max()} high"
     return side, side, f"Images are {sizes} pixels; they become {side} x {side}. Choose with --image-size."
+
+
+def cut_away(widths: np.ndarray, heights: np.ndarray, preprocess: Preprocess) -> np.ndarray:
+    """Return float64 (N,), the share of each image's area that `preprocess` leaves out: 0 unless it crops.
+
+    Args:
+        widths: int (N,), in pixels.
+        heights: int (N,), in pixels.
+        preprocess: size, fit and crop share count.
+    """
+    if preprocess.fit != "crop":
+        return np.zeros(len(widths))
+    scale = np.minimum(widths / preprocess.width, heights / preprocess.height) * preprocess.crop_share
+    kept: np.ndarray = scale**2 * (preprocess.width * preprocess.height) / (widths * heights)
+    return 1 - kept
+
+
+def describe_cut(widths: np.ndarray, heights: np.ndarray, preprocess: Preprocess) -> str | None:
+    """Return a message about what is left out of the images; None if nothing is. Arguments as `cut_away`."""
+    cut = cut_away(widths, heights, preprocess)
+    if not cut.size or cut.max() < _NOTHING:
+        return None
+    middle, least, most = (f"{100 * share:.0f}" for share in (np.median(cut), cut.min(), cut.max()))
+    share = f"{middle} %" if least == most else f"{middle} % (median; {least} to {most} %)"
+    return (
+        f"--fit crop cuts off {share} of the area of the images, which the network never sees; --fit squash "
+        "and --fit pad show all of it."
+    )
 
 
 def choose_channels(

@@ -11,7 +11,7 @@ from striate.config import DataConfig
 from striate.data import splits
 from striate.data.classes import compare_classes, empty_classes, labels_to_numbers
 from striate.data.decoding import pixels_of
-from striate.data.geometry import choose_channels, choose_size
+from striate.data.geometry import choose_channels, choose_size, describe_cut
 from striate.data.groups import group_names, spread_over
 from striate.data.images import ImageSet, ImageSets, Pixels
 from striate.data.inspection import Inspection
@@ -102,7 +102,8 @@ def _preprocess(
     chosen = {"channels": channels, "height": height, "width": width, "fit": config.fit}
     plain = {"mean": (0.0,) * channels, "std": (1.0,) * channels}
     settings = plain | own | chosen | {"permute_pixels": config.permute_pixels}
-    return Preprocess.model_validate(settings), [resized, coloured]
+    preprocess = Preprocess.model_validate(settings)
+    return preprocess, [resized, coloured, describe_cut(widths, heights, preprocess)]
 
 
 def _assign(source: Source, inspection: Inspection, config: DataConfig) -> _Assignment:
