@@ -7,9 +7,10 @@ passes fast, because only its first pass waits for memory.
 
 The caller wakes the team's other threads, takes pieces as they do, and waits for those that others still have
 in hand. Waking takes some 50 microseconds, in which the caller is at work already; who wakes up when all is
-done finds nothing left, and nobody waits for it. Where the team has a thread for each core of the process, each
-of the others is kept on its own core, and the caller begins on the first (Linux only): a system puts a thread
-that wakes up beside the one that woke it, and both then share a core for longer than most operations take.
+done finds nothing left, and nobody waits for it. Where the team has a thread for each core of the process,
+each of the others is kept on its own core, and the caller begins on the first (Linux only): a system puts a
+thread that wakes up beside the one that woke it, and both then share a core for longer than most operations
+take.
 """
 
 from __future__ import annotations

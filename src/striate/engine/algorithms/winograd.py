@@ -30,48 +30,20 @@ and Gray, Fast algorithms for convolutional neural networks (2016), equations 6 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from striate.engine import blas
 from striate.engine.algorithms import blocks, tiles
 from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.folding import Folded
 from striate.engine.algorithms.geometry import Geometry
-
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
-"""Where the polynomials are evaluated, beside infinity; the fewer and the smaller, the more accurate."""
+from striate.engine.algorithms.interpolation import Transforms, transforms
 
 TRANSFORMING = 30
 """Multiply-adds of a product in whose time one number of a tile is transformed, about."""
 
 TRANSFORMING_KERNELS = 2
 """Times as long for a number of a kernel, which comes from farther away."""
-
-_ONE = POINTS.index(1.0)
-"""What is added to M at the point (1, 1) is added to all outputs of the tile: 1 is 1 to any power."""
-
-
-@cache
-def transforms(outputs: int, taps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return A^T (outputs, n), G (n, taps) and B^T (n, n) of F(outputs, taps), n = outputs + taps - 1.
-
-    Toom and Cook's construction, transposed: G and A hold the powers of the points (the last row is the point
-    at infinity: the highest coefficient alone), B the coefficients of Lagrange's polynomials.
-    """
-    n = outputs + taps - 1
-    points = np.array(POINTS[: n - 1])
-    infinity = np.eye(1, outputs, outputs - 1), np.eye(1, taps, taps - 1)
-    A = np.concatenate([np.vander(points, outputs, increasing=True), infinity[0]])
-    G = np.concatenate([np.vander(points, taps, increasing=True), infinity[1]])
-    B = np.zeros((n, n))
-    for i, point in enumerate(points):
-        others = np.delete(points, i)
-        B[: n - 1, i] = np.poly(others)[::-1]
-        G[i] /= np.prod(point - others)
-    B[:, n - 1] = np.poly(points)[::-1]
-    return A.T.copy(), G, B.T.copy()
 
 
 @dataclass(frozen=True)
@@ -120,18 +92,18 @@ class Winograd:
     ) -> np.ndarray:
         """Convolve x (N, C, H, W) with weight (O, C, k, k), add bias (O,): return (N, O, H', W')."""
         folded = Folded.of(geometry)
-        A_T, G, B_T = self._matrices(folded, x.dtype)
-        kernels = _transform_kernels(folded.fold_kernels(weight), G)  # (places, fold * fold * C, O)
+        using = transforms(self._outputs(folded), folded.kernel, x.dtype)
+        kernels = using.of_kernels(folded.fold_kernels(weight))  # (places, fold * fold * C, O)
         output = blocks.channels_last(geometry.out_shape, x.dtype)
 
         def convolve(lane: slice) -> None:
             scratch = Scratch(x.dtype)
-            for block in tiles.cut(lane, geometry.out_size, len(A_T)):
-                V = block.analyze(x, B_T, folded.before, "V", scratch, folded.fold)
+            for block in tiles.cut(lane, geometry.out_size, len(using.A_T)):
+                V = block.analyze(x, using.B_T, folded.before, "V", scratch, folded.fold)
                 M = np.matmul(V, kernels, out=scratch.take("M", *V.shape[:2], geometry.out_channels))
                 if bias is not None:
-                    M[_ONE * (len(B_T) + 1)] += bias
-                block.synthesize(M, A_T, output, scratch)
+                    M[using.one] += bias
+                block.synthesize(M, using.A_T, output, scratch)
 
         blocks.run(convolve, blocks.lanes(geometry))
         return output
@@ -145,56 +117,28 @@ class Winograd:
         needs: tuple[str, ...],
     ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
         """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
-        grad_x = self._input_gradient(grad_output, x, weight, geometry) if "x" in needs else None
-        grad_weight = self._weight_gradient(grad_output, x, geometry) if "weight" in needs else None
-        return grad_x, grad_weight, blocks.sum_pixels(grad_output) if "bias" in needs else None
+        folded, lanes = Folded.of(geometry), blocks.lanes(geometry)
+        using = transforms(self._outputs(folded), folded.kernel, x.dtype)
+        turned = folded.fold_kernels(weight)[:, :, ::-1, ::-1].swapaxes(0, 1)
+        kernels = using.of_kernels(turned)  # (places, O, fold * fold * C)
+        grad_x = blocks.like(x, geometry.in_shape) if "x" in needs else None
+        sums = np.zeros((len(lanes), using.GG.shape[1], kernels[0].size), x.dtype)
+        bias_sums = np.zeros((len(lanes), geometry.out_channels), x.dtype)
 
-    def _input_gradient(
-        self, grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry
-    ) -> np.ndarray:
-        """Convolve dY with the flipped kernels, padded by k - 1 less the forward's padding."""
-        folded = Folded.of(geometry)
-        A_T, G, B_T = self._matrices(folded, x.dtype)
-        flipped = folded.fold_kernels(weight)[:, :, ::-1, ::-1].swapaxes(0, 1)
-        kernels = _transform_kernels(flipped, G)  # (places, O, fold * fold * C)
-        before = folded.kernel - 1 - folded.before[0], folded.kernel - 1 - folded.before[1]
-        grad_x = blocks.like(x, geometry.in_shape)
+        def propagate(lane: slice) -> None:
+            scratch, number = Scratch(x.dtype), lanes.index(lane)
+            if grad_x is not None:
+                _convolve_gradient(grad_output, kernels, using, folded, lane, grad_x, scratch)
+            if "weight" in needs or "bias" in needs:
+                total = _correlate(grad_output, x, using, folded, lane, bias_sums[number], scratch)
+                np.matmul(using.GG.T, total.reshape(len(total), -1), out=sums[number])
 
-        def convolve(lane: slice) -> None:
-            scratch = Scratch(x.dtype)
-            for block in tiles.cut(lane, folded.size, len(A_T)):
-                V = block.analyze(grad_output, B_T, before, "V", scratch)
-                M = np.matmul(V, kernels, out=scratch.take("M", *V.shape[:2], kernels.shape[2]))
-                block.synthesize(M, A_T, grad_x, scratch, folded.fold)
-
-        blocks.run(convolve, blocks.lanes(geometry))
-        return grad_x
-
-    def _weight_gradient(self, grad_output: np.ndarray, x: np.ndarray, geometry: Geometry) -> np.ndarray:
-        folded = Folded.of(geometry)
-        A_T, G, B_T = self._matrices(folded, x.dtype)
-        lanes, interpolate = blocks.lanes(geometry), np.kron(G, G).T
-        shape = len(B_T) ** 2, folded.fold**2 * geometry.in_channels, geometry.out_channels
-        sums = np.zeros((len(lanes), len(interpolate), shape[1] * shape[2]), x.dtype)
-
-        def correlate(lane: slice) -> None:
-            scratch, total = Scratch(x.dtype), np.empty(shape, x.dtype)
-            for number, block in enumerate(tiles.cut(lane, geometry.out_size, len(A_T))):
-                V = block.analyze(x, B_T, folded.before, "V", scratch, folded.fold)
-                D = block.analyze(grad_output, A_T.T, (0, 0), "D", scratch)
-                if number == 0:
-                    np.matmul(V.swapaxes(1, 2), D, out=total)
-                else:
-                    total += np.matmul(V.swapaxes(1, 2), D, out=scratch.take("dW", *shape))
-            np.matmul(interpolate, total.reshape(shape[0], -1), out=sums[lanes.index(lane)])
-
-        blocks.run(correlate, lanes)
-        taps = sums.sum(axis=0).reshape(folded.kernel, folded.kernel, *shape[1:]).transpose(3, 2, 0, 1)
-        return folded.unfold_kernels(taps, geometry.kernel[0])
-
-    def _matrices(self, folded: Folded, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        A_T, G, B_T = transforms(self._outputs(folded), folded.kernel)
-        return A_T.astype(dtype), G.astype(dtype), B_T.astype(dtype)
+        blocks.run(propagate, lanes)
+        grad_weight = None
+        if "weight" in needs:
+            taps = sums.sum(axis=0).reshape(folded.kernel, folded.kernel, -1, geometry.out_channels)
+            grad_weight = folded.unfold_kernels(taps.transpose(3, 2, 0, 1), geometry.kernel[0])
+        return grad_x, grad_weight, bias_sums.sum(axis=0) if "bias" in needs else None
 
     def _outputs(self, folded: Folded) -> int:
         """Outputs of a tile's side."""
@@ -208,10 +152,44 @@ LARGE = Winograd(4, 6, {"float32": 2e-4, "float64": 1e-12})
 """F(4x4, 3x3): 36 products for 16 outputs instead of 144; F(2x2, 5x5): 36 for 4 instead of 100."""
 
 
-def _transform_kernels(weight: np.ndarray, G: np.ndarray) -> np.ndarray:
-    """G W G^T for every kernel of weight (O, C, k, k): (places, C, O)."""
-    out, channels, k, _ = weight.shape
-    columns = weight.transpose(2, 3, 1, 0).reshape(k * k, channels * out)
-    with blas.one_thread():
-        transformed: np.ndarray = np.kron(G, G) @ columns
-    return transformed.reshape(-1, channels, out)
+def _convolve_gradient(
+    grad_output: np.ndarray,
+    kernels: np.ndarray,
+    using: Transforms,
+    folded: Folded,
+    lane: slice,
+    grad_x: np.ndarray,
+    scratch: Scratch,
+) -> None:
+    """Convolve a lane of dY with the flipped kernels, padded by k - 1 less the forward's padding."""
+    before = folded.kernel - 1 - folded.before[0], folded.kernel - 1 - folded.before[1]
+    for block in tiles.cut(lane, folded.size, len(using.A_T)):
+        V = block.analyze(grad_output, using.B_T, before, "V", scratch)
+        M = np.matmul(V, kernels, out=scratch.take("M", *V.shape[:2], kernels.shape[2]))
+        block.synthesize(M, using.A_T, grad_x, scratch, folded.fold)
+
+
+def _correlate(
+    grad_output: np.ndarray,
+    x: np.ndarray,
+    using: Transforms,
+    folded: Folded,
+    lane: slice,
+    bias_sum: np.ndarray,
+    scratch: Scratch,
+) -> np.ndarray:
+    """Return the sum over a lane's tiles of (B^T D B) * (A dY A^T), (places, fold * fold * C, O).
+
+    At the point (1, 1) dY is summed over its tile; these sums are added to `bias_sum` (O,).
+    """
+    height, width = grad_output.shape[2:]
+    for number, block in enumerate(tiles.cut(lane, (height, width), len(using.A_T))):
+        V = block.analyze(x, using.B_T, folded.before, "V", scratch, folded.fold)
+        D = block.analyze(grad_output, using.A_T.T, (0, 0), "D", scratch)
+        bias_sum += D[using.one].sum(axis=0)
+        shape = len(V), V.shape[2], D.shape[2]
+        if number == 0:
+            total = np.matmul(V.swapaxes(1, 2), D, out=scratch.take("total", *shape))
+        else:
+            total += np.matmul(V.swapaxes(1, 2), D, out=scratch.take("dW", *shape))
+    return total

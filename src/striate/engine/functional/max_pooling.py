@@ -180,15 +180,15 @@ def _pool_inside(maps: np.ndarray, windows: Windows, y: np.ndarray, choice: np.n
     all before it: a maximum of bytes, which is much faster than choosing by a mask.
     """
     values, better, number_where_better = np.empty_like(y), np.empty(y.shape, bool), np.empty_like(choice)
-    pixels = _pixels(maps)
+    pixels, copied, beaten = _pixels(maps), _pixels(values), better.view(np.uint8)
     for number, place in windows.offsets():
         if number == 0:
             _pixels(y)[...] = pixels[place[:3]]
             choice[...] = 0
             continue
-        _pixels(values)[...] = pixels[place[:3]]
+        copied[...] = pixels[place[:3]]
         np.greater(values, y, out=better)
-        np.multiply(better.view(np.uint8), number, out=number_where_better)
+        np.multiply(beaten, number, out=number_where_better)
         np.maximum(choice, number_where_better, out=choice)
         np.maximum(values, y, out=y)
     return not np.isnan(np.min(y, initial=0))
@@ -215,10 +215,12 @@ def _place(grads: np.ndarray, choice: np.ndarray, windows: Windows, grad_x: np.n
     """Fill grad_x (P, H, W, D) where each element belongs to one window at most."""
     if windows.kernel != windows.stride or windows.reach != windows.size:
         grad_x[...] = 0  # some elements belong to none
-    passed, pixels = np.empty_like(grads), _pixels(grad_x)
+    passed, chosen, pixels = np.empty_like(grads), np.empty(choice.shape, bool), _pixels(grad_x)
+    copied = _pixels(passed)
     for number, place in windows.offsets():
-        np.multiply(grads, choice == number, out=passed)
-        pixels[place[:3]] = _pixels(passed)
+        np.equal(choice, number, out=chosen)
+        np.multiply(grads, chosen, out=passed)
+        pixels[place[:3]] = copied
 
 
 def _pixels(maps: np.ndarray) -> np.ndarray:
