@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from striate.workflows.evaluate import evaluate
     from striate.workflows.explain import explain
     from striate.workflows.gradients import check_gradients
+    from striate.workflows.kernels import show_kernels
     from striate.workflows.layer_outputs import show_activations
     from striate.workflows.lesson import lesson
     from striate.workflows.one_number import explain_number
@@ -55,6 +56,7 @@ __all__ = [
     "predict",
     "receptive_fields",
     "show_activations",
+    "show_kernels",
     "summary",
     "train",
     "verify",
@@ -79,6 +81,7 @@ _HOMES = {
     "predict": "striate.workflows.predict",
     "receptive_fields": "striate.workflows.receptive_fields",
     "show_activations": "striate.workflows.layer_outputs",
+    "show_kernels": "striate.workflows.kernels",
     "summary": "striate.workflows.summary",
     "train": "striate.workflows.train",
     "verify": "striate.workflows.verify",

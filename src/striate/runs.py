@@ -136,6 +136,7 @@ class Run:
             self.facts_file,
             self.history_file,
             self.timing_file,
+            self.kernels_file,
             self.samples_file,
             self.quarantine_file,
             self.metrics_file,
@@ -165,6 +166,11 @@ class Run:
     def timing_file(self) -> Path:
         """Seconds and images a second of each epoch."""
         return self.folder / "timing.csv"
+
+    @property
+    def kernels_file(self) -> Path:
+        """Kernels of the first convolution after each epoch (safetensors)."""
+        return self.folder / "kernels.safetensors"
 
     @property
     def samples_file(self) -> Path:

@@ -70,7 +70,8 @@ def test_a_run_holds_everything_that_the_design_names(stripes):
     predictions = {
         f"predictions-{split}.{kind}" for split in ("val", "test") for kind in ("csv", "safetensors")
     }
-    assert found == tables | facts | predictions | {"figures", "model", "checkpoints"}
+    kept = {"figures", "model", "checkpoints", "kernels.safetensors"}
+    assert found == tables | facts | predictions | kept
     assert listener.epochs == [1, 2]
     assert run.facts()["training"]["stopped"] == "finished"
     assert not list(run.folder.rglob("*.tmp"))

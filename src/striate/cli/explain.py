@@ -80,6 +80,14 @@ def explain(
         int | None,
         typer.Option(help="With --visualise: side of the images in pixels.", min=8, show_default=False),
     ] = None,
+    kernels: Annotated[
+        bool,
+        typer.Option(
+            "--kernels",
+            help="In place of a map: the kernels of the first convolution, each with its nearest Gabor or "
+            "Sobel filter, and their film through training.",
+        ),
+    ] = False,
     pixel: Annotated[
         str | None,
         typer.Option(
@@ -107,6 +115,9 @@ def explain(
         raise UserError("--gradient says which number --pixel takes apart; give --pixel LAYER,CHANNEL,Y,X.")
     if pixel is not None:
         return _show_number(model, images or [], pixel, gradient, class_name, out, device, log)
+    if kernels:
+        _refuse_images(images, "--kernels")
+        return _show_kernels(model, out, device, log)
     if visualise is not None:
         _refuse_images(images, "--visualise")
         chosen = {"class_name": class_name, "ascent": ascent, "steps": steps, "size": size, "seed": seed}
@@ -170,6 +181,29 @@ def _visualise(
         f"{len(made.channels)} images of {one_line(made.layer or 'classes')}; moved, they keep "
         f"{statistics.median(made.shares.tolist()):.0%} of their effect (median)"
     )
+    print(f"page: {one_line(str(found.page))}")
+
+
+def _show_kernels(model: str, out: Path | None, device: str, log: Log) -> None:
+    from striate.workflows.kernels import show_kernels
+
+    found = show_kernels(model, out=out, device=device)
+    if log is Log.json:
+        from striate.cli import json_lines
+
+        film = None if found.film is None else str(found.film)
+        facts = found.kernels.facts()
+        json_lines.write(
+            sys.stdout, "result", folder=str(found.folder), page=str(found.page), film=film, **facts
+        )
+        return
+    kernels = found.kernels
+    print(
+        f"{one_line(kernels.layer)}: {len(kernels.resembling)} of {len(kernels.matches)} kernels resemble a "
+        f"Gabor or Sobel filter more than random ones do ({kernels.chance:.2f}) and than a blur"
+    )
+    if found.film is not None:
+        print(f"film: {one_line(str(found.film))}")
     print(f"page: {one_line(str(found.page))}")
 
 

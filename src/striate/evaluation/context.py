@@ -224,6 +224,7 @@ def _files(run: Run) -> dict[str, str]:
         run.metrics_file: "every number of this page",
         run.history_file: "loss and accuracy of each epoch",
         run.timing_file: "seconds and images a second of each epoch",
+        run.kernels_file: "kernels of the first convolution after each epoch",
         run.samples_file: "every image with its label and split",
         run.quarantine_file: "images that could not be used, with the reason",
         run.facts_file: "what data, network and training turned out to be",

@@ -15,6 +15,7 @@ from striate.errors import RunError, TrainingError, UserError
 from striate.runs import Run
 from striate.workflows import on_features, records, results, transfer
 from striate.workflows.calibration import calibrate
+from striate.workflows.kernel_course import KernelCourse
 from striate.workflows.listener import Listener
 from striate.workflows.run_audit import audit_run
 
@@ -183,11 +184,13 @@ class _Training:
         """Train, and write the history after each epoch."""
         history = list(checkpoint.history) if checkpoint else []
         timing = list(checkpoint.timing) if checkpoint else []
+        kernels = KernelCourse.of(run, self.network, len(history))
 
         def on_epoch(record: EpochRecord) -> None:
             history.append(record.history_row())
             timing.append(record.timing_row())
             run.write_history(history, timing)
+            kernels.note(record.epoch)
             listener.epoch(record, self.config.epochs)
 
         parts = (self.network, self.train, self.val, self.config)
