@@ -181,6 +181,13 @@ class TrainConfig(TransferConfig, DataConfig):
     mixup: float = Field(0.0, ge=0, description="alpha of mixup's Beta(alpha, alpha); 0: off")
     cutmix: float = Field(0.0, ge=0, description="alpha of cutmix's Beta(alpha, alpha); 0: off")
     clip_grad: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    ema_decay: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share that a step leaves of a moving average of the weights, such as 0.995; the average "
+        "is validated and kept; 0: none",
+    )
 
     early_stopping: int | None = Field(None, ge=1, description="end after so many epochs without gain")
     best_by: Literal["val_loss", "val_accuracy"] = Field(

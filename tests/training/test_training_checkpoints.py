@@ -63,6 +63,7 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
         {"optimizer": "muon", "lr": 0.1, "bias_lr": 0.5, "momentum": 0.6, "schedule": "linear"},
         {"optimizer": "adam", "schedule": "plateau", "patience": 1, "lr": 0.3, "epochs": 6},
         {"schedule": "cosine", "warmup_epochs": 1.5, "precision": "bf16", "memory_format": "channels-last"},
+        {"ema_decay": 0.9, "schedule": "constant", "lr": 0.05},
     ],
 )
 @pytest.mark.parametrize("epoch", [2, 4])
@@ -77,6 +78,7 @@ def test_a_resumed_training_gives_the_same_weights(changes: dict, epoch: int, tm
     assert same_weights(resumed.weights, whole.weights)
     first, second = (read_checkpoint(tmp_path / name / CHECKPOINT_NAME) for name in ("whole", "cut"))
     assert same_weights(first.weights, second.weights)
+    assert same_weights(first.averaged_weights, second.averaged_weights)
     assert same_weights(first.optimizer, second.optimizer)
 
 
@@ -101,15 +103,16 @@ fit(make_network(), make_batches(mixup=0.3), make_batches(seed=2, shuffle=False)
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_training_killed_in_an_epoch_resumes_to_the_same_weights(tmp_path: Path) -> None:
     tests = str(Path(training_task.__file__).parent)
-    program = _PROGRAM.format(tests=tests, settings=SETTINGS, folder=str(tmp_path))
+    settings = {**SETTINGS, "ema_decay": 0.9}
+    program = _PROGRAM.format(tests=tests, settings=settings, folder=str(tmp_path))
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "now\n"
         process.kill()
     cut = read_checkpoint(tmp_path / CHECKPOINT_NAME)
     assert cut.epoch == 2
-    resumed = train(tmp_path, make_config(**SETTINGS), resume_from=cut)
-    whole = train(tmp_path / "whole", make_config(**SETTINGS))
+    resumed = train(tmp_path, make_config(**settings), resume_from=cut)
+    whole = train(tmp_path / "whole", make_config(**settings))
     assert resumed.history == whole.history
     assert same_weights(resumed.weights, whole.weights)
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [CHECKPOINT_NAME]
@@ -141,7 +144,7 @@ def test_what_is_written_is_read(best_epoch: int, checkpoint: Checkpoint, tmp_pa
     write_checkpoint(tmp_path / "x", written)
     found = read_checkpoint(tmp_path / "x")
     for field in dataclasses.fields(Checkpoint):
-        if field.name in ("weights", "kept_weights", "optimizer"):
+        if field.name in ("weights", "averaged_weights", "kept_weights", "optimizer"):
             assert same_weights(getattr(found, field.name), getattr(written, field.name))
         else:
             assert getattr(found, field.name) == getattr(written, field.name)

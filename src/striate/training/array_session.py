@@ -93,6 +93,7 @@ def check_settings(config: TrainConfig) -> None:
         "--optimizer muon": config.optimizer == "muon",
         "--first-layer whitening": config.first_layer == "whitening",
         "--bias-lr": config.bias_lr is not None,
+        "--ema-decay": config.ema_decay > 0,
     }
     for setting, given in refused.items():
         if given:

@@ -12,7 +12,7 @@ import torch
 from striate.config import TrainConfig
 from striate.training.interrupts import Interrupts
 from striate.training.module import Stop, TrainingModule
-from striate.training.optimizers import to_array
+from striate.training.optimizers import weights_of
 from striate.training.records import EpochRecord, Progress
 
 
@@ -73,8 +73,9 @@ class EpochEnd(lightning.Callback):
         """Called by Lightning, after validation."""
         assert isinstance(pl_module, TrainingModule)
         record = self._record(pl_module)
-        weights = {name: to_array(value) for name, value in pl_module.network.state_dict().items()}
-        pl_module.course.add(record, weights, self.config)
+        stepper = pl_module.stepper
+        averaged = None if stepper.average is None else weights_of(stepper.average.module)
+        pl_module.course.add(record, weights_of(stepper.network), self.config, averaged)
         for listener in self.listeners:
             listener(record)
         if pl_module.course.has_stalled(self.config.early_stopping):

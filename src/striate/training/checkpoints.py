@@ -1,7 +1,8 @@
 """The checkpoint of a training: everything needed to go on as if nothing had happened, without pickle.
 
-One safetensors file. The tensors are the weights after the last epoch, the weights to keep where those are of
-another epoch, and the optimizer's state; one JSON text holds the rest, and a SHA-256 covers both.
+One safetensors file. The tensors are the weights after the last epoch, their moving average if there is one,
+the weights to keep where those are of another epoch, and the optimizer's state; one JSON text holds the rest,
+and a SHA-256 covers both.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CHECKPOINT_NAME = "last.safetensors"
 
 FORMAT = 1
 
-_ARRAYS = ("weights", "kept_weights", "optimizer")
+_ARRAYS = ("weights", "averaged_weights", "kept_weights", "optimizer")
 _NEUTRAL_SETTINGS = {
     "data_root",
     "num_workers",
@@ -74,6 +75,7 @@ class Checkpoint:
         best_epoch: the epoch that `kept_weights` come from.
         plateau: state of the plateau schedule: best, waited, reductions.
         weights: state dict after `epoch`.
+        averaged_weights: state dict of the moving average of the weights then; empty if there is none.
         kept_weights: state dict to keep.
         optimizer: `optimizers.state_arrays`.
     """
@@ -90,6 +92,7 @@ class Checkpoint:
     best_epoch: int
     plateau: dict[str, Any]
     weights: dict[str, np.ndarray]
+    averaged_weights: dict[str, np.ndarray]
     kept_weights: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
 
@@ -115,7 +118,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     values = {field.name: getattr(checkpoint, field.name) for field in fields(Checkpoint)}
     arrays = {name: values.pop(name) for name in _ARRAYS}
     if checkpoint.best_epoch == checkpoint.epoch:
-        arrays["kept_weights"] = {}  # they are the weights
+        arrays["kept_weights"] = {}  # they are the (averaged) weights
     tensors = {f"{part}/{name}": array for part, named in arrays.items() for name, array in named.items()}
     facts = json.dumps({"format": FORMAT, **values}, allow_nan=False)
     metadata = {"checkpoint": facts, "sha256": _digest(facts, tensors)}
@@ -147,7 +150,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         **values,
         weights=parts["weights"],
-        kept_weights=parts["kept_weights"] or parts["weights"],
+        averaged_weights=parts["averaged_weights"],
+        kept_weights=parts["kept_weights"] or parts["averaged_weights"] or parts["weights"],
         optimizer=parts["optimizer"],
     )
 

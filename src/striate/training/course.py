@@ -25,6 +25,7 @@ class Course:
         history: a row an epoch.
         timing: a row an epoch.
         weights: state dict after the last epoch; empty before the first.
+        averaged_weights: state dict of the moving average then; empty if there is none.
         best_epoch: the epoch that `kept_weights` come from; 0 before the first.
         kept_weights: state dict of that epoch.
         plateau: state of the plateau schedule.
@@ -34,6 +35,7 @@ class Course:
     history: list[dict[str, Any]] = field(default_factory=list)
     timing: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[str, np.ndarray] = field(default_factory=dict)
+    averaged_weights: dict[str, np.ndarray] = field(default_factory=dict)
     best_epoch: int = 0
     kept_weights: dict[str, np.ndarray] = field(default_factory=dict)
     plateau: Plateau = field(default_factory=Plateau)
@@ -49,6 +51,7 @@ class Course:
             history=list(checkpoint.history),
             timing=list(checkpoint.timing),
             weights=checkpoint.weights,
+            averaged_weights=checkpoint.averaged_weights,
             best_epoch=checkpoint.best_epoch,
             kept_weights=checkpoint.kept_weights,
             plateau=Plateau(**{**checkpoint.plateau, "best": math.inf if best is None else best}),
@@ -71,6 +74,7 @@ class Course:
             best_epoch=self.best_epoch,
             plateau=as_plain(self.plateau),
             weights=self.weights,
+            averaged_weights=self.averaged_weights,
             kept_weights=self.kept_weights,
             optimizer=optimizer,
         )
@@ -109,15 +113,22 @@ class Course:
             return val_accuracy > float(best["val_accuracy"])
         return val_loss < float(best["val_loss"])
 
-    def add(self, record: EpochRecord, weights: dict[str, np.ndarray], config: TrainConfig) -> None:
-        """Take in a finished epoch with the state dict after it."""
+    def add(
+        self,
+        record: EpochRecord,
+        weights: dict[str, np.ndarray],
+        config: TrainConfig,
+        averaged: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        """Take in a finished epoch with the state dict after it, and that of the average of the weights."""
         self.epoch = record.epoch
         self.weights = weights
+        self.averaged_weights = averaged or {}
         self.history.append(record.history_row())
         self.timing.append(record.timing_row())
         if record.best:
             self.best_epoch = record.epoch
-            self.kept_weights = weights
+            self.kept_weights = averaged or weights
         watched = record.train_loss if record.val_loss is None else record.val_loss
         self.plateau = self.plateau.after(watched, config.patience)
 

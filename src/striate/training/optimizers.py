@@ -124,6 +124,11 @@ def restore_state(
         optimizer.state[parameter][quantity] = value
 
 
+def weights_of(network: torch.nn.Module) -> dict[str, np.ndarray]:
+    """Return the state dict as C-contiguous copies on the CPU."""
+    return {name: to_array(value) for name, value in network.state_dict().items()}
+
+
 def to_array(tensor: torch.Tensor) -> np.ndarray:
     """Return a C-contiguous copy on the CPU."""
     return tensor.detach().to("cpu", copy=True).contiguous().numpy()

@@ -13,6 +13,7 @@ from striate.config import TrainConfig
 from striate.errors import StriateError, UserError
 from striate.schedules import Schedule
 from striate.schemas import Output
+from striate.training.averaging import make_average, restore_average
 from striate.training.callbacks import EpochEnd, StepEnd
 from striate.training.checkpoints import (
     CHECKPOINT_NAME,
@@ -29,7 +30,7 @@ from striate.training.interrupts import Interrupts
 from striate.training.loss_choice import balanced_weights, choose_loss
 from striate.training.losses import Loss
 from striate.training.module import Stop, TrainingModule
-from striate.training.optimizers import build_optimizer, restore_state, state_arrays, to_array
+from striate.training.optimizers import build_optimizer, restore_state, state_arrays, weights_of
 from striate.training.quiet import forked_generators, quiet_lightning
 from striate.training.records import Ending, EpochRecord, Fitted, Progress
 from striate.training.steps import Stepper
@@ -159,7 +160,7 @@ class Session:
         """Load the weights to keep into the network and return what came of the training."""
         network = self.network.to("cpu").to(memory_format=torch.contiguous_format)
         network.eval()
-        now = {name: to_array(value) for name, value in network.state_dict().items()}
+        now = weights_of(self.stepper.judged)
         fitted = self.course.fitted(ending, message, self.engine, now)
         network.load_state_dict(
             {name: torch.from_numpy(array.copy()) for name, array in fitted.weights.items()}
@@ -175,6 +176,9 @@ class Session:
             values = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.weights.items()}
             self.network.load_state_dict(values)
             restore_state(self.stepper.optimizer, self.network, checkpoint.optimizer)
+            if self.stepper.average is not None:
+                updates = checkpoint.epoch * checkpoint.steps_per_epoch
+                restore_average(self.stepper.average, checkpoint.averaged_weights, updates)
         return Course.resumed(checkpoint)
 
     def _write_checkpoint(self, record: EpochRecord) -> None:
@@ -208,7 +212,8 @@ def build_stepper(
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network.to(engine.device).to(memory_format=layout)
     optimizer = build_optimizer(network, config, peak_lr(config), plan)
-    return Stepper(network, output, loss, optimizer, engine, config.clip_grad)
+    average = make_average(network, config.ema_decay) if config.ema_decay else None
+    return Stepper(network, output, loss, optimizer, engine, config.clip_grad, average)
 
 
 def peak_lr(config: TrainConfig) -> float:

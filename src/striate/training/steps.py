@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 from striate.schemas import Output
 from striate.training.devices import Engine
@@ -50,6 +51,7 @@ class Stepper:
         optimizer: over the network's parameters.
         engine: device, precision and memory format.
         clip_grad: largest norm of the gradient, or None.
+        average: of the weights, updated after each step and evaluated in the network's place; None: none.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Stepper:
         optimizer: torch.optim.Optimizer,
         engine: Engine,
         clip_grad: float | None = None,
+        average: AveragedModel | None = None,
     ) -> None:
         self.network = network
         self.output = output
@@ -67,15 +70,21 @@ class Stepper:
         self.plain_loss = loss.plain()
         self.optimizer = optimizer
         self.clip_grad = clip_grad
+        self.average = average
         self.device = torch.device(engine.device)
         self._bf16 = engine.precision == "bf16"
         self._channels_last = engine.memory_format == "channels-last"
         self._parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
+    @property
+    def judged(self) -> torch.nn.Module:
+        """What is evaluated and kept: the average of the weights if there is one, else the network."""
+        return self.network if self.average is None else self.average.module
+
     def train(self, batch: Batch, lr: float, tally: Tally) -> torch.Tensor:
         """Make one optimizer step on `batch` at learning rate `lr`; return the mean loss before it, ()."""
         targets = batch.targets.to(self.device, non_blocking=True)
-        raw = self._forward(batch)
+        raw = self._forward(self.network, batch)
         loss = self.loss(raw, targets)
         tally.add(loss, predicted_classes(raw.detach(), self.output), hard_labels(targets))
         self.optimizer.zero_grad(set_to_none=True)
@@ -84,21 +93,23 @@ class Stepper:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_grad)
         set_lr(self.optimizer, lr)
         self.optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
         return loss.detach()
 
     def evaluate(self, batch: Batch, tally: Tally) -> None:
         """Add the plain loss and hits of `batch`; the caller has put the network in evaluation mode."""
         labels = batch.labels.to(self.device, non_blocking=True)
-        raw = self._forward(batch)
+        raw = self._forward(self.judged, batch)
         tally.add(self.plain_loss(raw, labels), predicted_classes(raw, self.output), labels)
 
-    def _forward(self, batch: Batch) -> torch.Tensor:
+    def _forward(self, network: torch.nn.Module, batch: Batch) -> torch.Tensor:
         """Return the raw outputs, float32 (B, K) or (B, 1)."""
         inputs = batch.inputs.to(self.device, non_blocking=True)
         if self._channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with self._autocast():
-            raw: torch.Tensor = self.network(inputs)
+            raw: torch.Tensor = network(inputs)
         return raw.float()
 
     def _autocast(self) -> AbstractContextManager[object]:
