@@ -124,3 +124,15 @@ def test_freezing_what_has_learned_nothing_is_warned_of():
 def test_scratch_with_weights_is_refused():
     with pytest.raises(UserError, match="--strategy scratch begins with random weights"):
         backbones.choose(TransferConfig(model="lite0", strategy="scratch", weights="pretrained"))
+
+
+@pytest.mark.parametrize(("name", "base"), [("squeezenet1_0", "average"), ("resnet18", "last")])
+def test_features_of_a_network_whose_head_is_on_maps_are_the_averaged_maps(name, base):
+    config = TransferConfig(model=name, strategy="features", weights="random")
+    choice = backbones.choose(config, (64, 64))
+    assert choice.model.description.head.base == base
+    said = [text for text in choice.warnings if "averaged maps" in text]
+    assert len(said) == (base == "average")
+    assert (
+        backbones.choose(config.model_copy(update={"strategy": "head"})).model.description.head.base == "last"
+    )

@@ -174,7 +174,7 @@ def test_groups_stay_together_and_settings_of_gradient_steps_are_said_to_have_no
 
 def test_another_head_is_refused_with_the_way_out(photos, tmp_path):
     with pytest.raises(UserError, match="choose --strategy head"):
-        striate.train(photos, head_hidden=8, out=tmp_path / "run")
+        striate.train(photos, head_output="logit", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

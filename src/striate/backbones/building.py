@@ -115,6 +115,15 @@ def on_meta(spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int) 
         return build(spec, input_shape, num_classes)
 
 
+def is_on_maps(spec: BackboneSpec, input_shape: tuple[int, ...]) -> bool:
+    """Whether the new head is a convolution on maps of more than one value, on images of this shape."""
+    network: Any = on_meta(spec, input_shape, num_classes=2)
+    layers = network.get_submodule(network.head_name).modules()
+    if not any(isinstance(layer, nn.Conv2d) for layer in layers):
+        return False
+    return math.prod(heads.shape_entering(network, network.head_name, input_shape)[1:]) > 1
+
+
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
     """Draw from torch's generators by the seed; leave them as they were."""

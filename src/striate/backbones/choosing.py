@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from striate.backbones.description import Head
+from striate.backbones.description import BackboneSpec, Head
 from striate.backbones.models import PRETRAINED, RANDOM, Model, find
 from striate.backbones.strategies import STRATEGIES, Options
 from striate.config import TransferConfig
@@ -55,7 +55,14 @@ def choose(config: TransferConfig, size: tuple[int, int] | None = None) -> Choic
     if strategy == AUTO:
         strategy = "scratch" if weights == RANDOM else "head"
     _check(strategy, weights)
-    return Choice(model, weights, strategy, options_of(config), _warnings(model, strategy, weights))
+    warnings = _warnings(model, strategy, weights)
+    if strategy == "features" and _is_on_maps(model, size):
+        model = find(config.model, head=head_of(config).model_copy(update={"base": "average"}), size=size)
+        warnings += (
+            f"The last layer of {model.name} is a convolution on feature maps; for --strategy features the "
+            "new head stands on the averaged maps, as with --head average.",
+        )
+    return Choice(model, weights, strategy, options_of(config), warnings)
 
 
 def options_of(config: TransferConfig) -> Options:
@@ -76,6 +83,17 @@ def head_of(config: TransferConfig) -> Head:
         hidden=config.head_hidden,
         output=config.head_output,
     )
+
+
+def _is_on_maps(model: Model, size: tuple[int, int] | None) -> bool:
+    """Whether the head of a library's network, left in its place, would get feature maps, as SqueezeNet's."""
+    described = model.description
+    if not isinstance(described, BackboneSpec) or described.head.base != "last":
+        return False
+    from striate.backbones.building import is_on_maps
+
+    own = (224, 224) if model.preprocessing is None else model.preprocessing.size
+    return is_on_maps(described, (3, *(size or own)))
 
 
 def _check(strategy: str, weights: str) -> None:

@@ -1,4 +1,4 @@
-"""The names under which a network's weights hold its last layer: what a linear head on features becomes."""
+"""The names under which a network's weights hold its head: what a head on features becomes."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from striate.backbones.spec_heads import head_layers
 from striate.errors import SpecError
 
 
-def last_layer(network: Any, description: Spec | BackboneSpec) -> tuple[str, str]:
-    """Return the names of the last layer's weight, (K, F) or (K, F, 1, 1), and bias, (K,).
+def head_tensors(network: Any, description: Spec | BackboneSpec) -> tuple[tuple[str, str], ...]:
+    """Return the names of weight, (O, I) or (O, I, 1, 1), and bias, (O,), of each of the head's layers.
 
     Args:
         network: that was built from the description, of torch or of the engine.
-        description: with a plain head: one layer.
+        description: its head has one layer with weights, or a hidden one before.
 
     Raises:
-        SpecError: the head has more than one layer with weights, or one without a bias.
+        SpecError: a layer of the head has no bias.
     """
-    owner = head_layers(description)[-1] if isinstance(description, Spec) else network.head_name
     arrays: Mapping[str, Any] = network.state_dict()
-    names = [name for name in arrays if name.startswith(f"{owner}.")]
-    if len(names) != 2 or arrays[names[1]].ndim != 1:
-        raise SpecError(
-            f"the head of {description.name} is not one linear layer with a bias; choose --strategy head."
-        )
-    return names[0], names[1]
+    owners = head_layers(description) if isinstance(description, Spec) else (network.head_name,)
+    names = [name for owner in owners for name in arrays if name.startswith(f"{owner}.")]
+    pairs = tuple(zip(names[::2], names[1::2], strict=False))
+    if len(names) % 2 or any(arrays[bias].ndim != 1 or arrays[weight].ndim < 2 for weight, bias in pairs):
+        raise SpecError(f"the head of {description.name} has a layer without a bias; choose --strategy head.")
+    return pairs

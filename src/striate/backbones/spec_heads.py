@@ -41,6 +41,12 @@ def with_head(spec: Spec, head: Head) -> Spec:
     return replace(spec, layers=(*spec.layers[:place], *added, last, *spec.layers[place + 1 :]), **changes)
 
 
+def without_options(spec: Spec) -> Spec:
+    """Return `spec` without the hidden layer and the dropout that `with_head` adds."""
+    added = (HIDDEN, RELU, DROPOUT)
+    return replace(spec, layers=tuple(layer for layer in spec.layers if layer.name not in added))
+
+
 def head_layers(spec: Spec) -> tuple[str, ...]:
     """Return the names of the layers that are the head: the last linear one, and those `with_head` adds.
 

@@ -28,6 +28,11 @@ class LinearHead:
     weight: np.ndarray
     bias: np.ndarray
 
+    @property
+    def layers(self) -> tuple[LinearHead, ...]:
+        """Its layers: itself alone."""
+        return (self,)
+
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Return float32 (N, K) for float32 (N, F)."""
         result: np.ndarray = features @ self.weight.T + self.bias

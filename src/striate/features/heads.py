@@ -25,6 +25,21 @@ class TrainedHead(NamedTuple):
     choice: Choice
     folds: int
 
+    @property
+    def loss(self) -> float:
+        """The lowest mean cross-entropy on held-out samples."""
+        return float(self.choice.losses[self.choice.best])
+
+    def describe(self) -> dict[str, float | int]:
+        """Return what was chosen, and what it reached on held-out samples."""
+        choice = self.choice
+        return {
+            "penalty": choice.strength,
+            "folds": self.folds,
+            "held_out_accuracy": float(choice.accuracies[choice.best]),
+            "held_out_loss": float(choice.losses[choice.best]),
+        }
+
 
 def train_head(
     features: np.ndarray,
@@ -48,14 +63,23 @@ def train_head(
     Raises:
         ValueError: the arrays do not fit one another, or a feature is not finite.
     """
+    check_samples(features, labels, levels)
+    folds = make_folds(labels, groups, seed)
+    axes = PrincipalAxes(features, levels)
+    choice = choose_strength(axes, labels, num_classes, folds, STRENGTHS)
+    head = fit_head(axes, labels, num_classes, choice.strength, choice.solutions)
+    return TrainedHead(head, choice, int(folds.max()) + 1)
+
+
+def check_samples(features: np.ndarray, labels: np.ndarray, levels: Sequence[int]) -> None:
+    """Refuse arrays that do not fit one another, and features that are not finite.
+
+    Raises:
+        ValueError: says what was expected.
+    """
     if features.ndim != 2 or labels.shape != features.shape[:1] or len(labels) < 2:
         raise ValueError(f"features are {features.shape} and labels {labels.shape}; expected (N, F) and (N,)")
     if levels and sum(levels) != features.shape[1]:
         raise ValueError(f"levels have {sum(levels)} features together; expected {features.shape[1]}")
     if not np.isfinite(features).all():
         raise ValueError("features hold NaN or infinity: the frozen network does not fit its input")
-    folds = make_folds(labels, groups, seed)
-    axes = PrincipalAxes(features, levels)
-    choice = choose_strength(axes, labels, num_classes, folds, STRENGTHS)
-    head = fit_head(axes, labels, num_classes, choice.strength, choice.solutions)
-    return TrainedHead(head, choice, int(folds.max()) + 1)

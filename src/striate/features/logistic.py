@@ -91,7 +91,7 @@ def choose_strength(
     for strength in strengths:
         solution = problem.solve(strength, ROUGH_TOLERANCE, solution)
         held_out = problem.logits(solution)[:, folds, rows].T
-        losses.append(_cross_entropy(held_out, labels))
+        losses.append(cross_entropy(held_out, labels))
         accuracies.append(float((held_out.argmax(axis=1) == labels).mean()))
         best = solution if losses[-1] == min(losses) else best
         if len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE:
@@ -194,7 +194,8 @@ class _Problem:
         return loss + penalty, gradient
 
 
-def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean over N samples with logits (N, K) and labels int64 (N,)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     log_total = np.log(np.exp(shifted).sum(axis=1))
     return float((log_total - shifted[np.arange(len(labels)), labels]).mean())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from striate.config import TrainConfig
     from striate.data import ImageSet, ImageSets
     from striate.features import Features, Frozen, LinearHead, TrainedHead
+    from striate.features.hidden_layer import HiddenHead, TrainedHiddenHead
     from striate.runs import Run
     from striate.workflows.listener import Listener
 
@@ -41,23 +42,24 @@ class FrozenNetwork:
 
     Attributes:
         arrays: every weight and buffer by name; those of the head are random.
-        weight_name: of the head's weight; likewise `bias_name`.
+        head_names: names of weight and bias of each of the head's layers.
         frozen: its features.
         levels: how many of them come from each level of the network; empty: from one.
         source: where its weights come from, for people.
     """
 
     arrays: dict[str, np.ndarray]
-    weight_name: str
-    bias_name: str
+    head_names: tuple[tuple[str, str], ...]
     frozen: Frozen
     levels: tuple[int, ...]
     source: str
 
-    def with_head(self, head: LinearHead) -> dict[str, np.ndarray]:
+    def with_head(self, head: LinearHead | HiddenHead) -> dict[str, np.ndarray]:
         """Return every weight and buffer, with those of a trained head."""
-        weight = head.weight.reshape(self.arrays[self.weight_name].shape)
-        return self.arrays | {self.weight_name: weight, self.bias_name: head.bias}
+        trained: dict[str, np.ndarray] = {}
+        for (weight, bias), layer in zip(self.head_names, head.layers, strict=True):
+            trained |= {weight: layer.weight.reshape(self.arrays[weight].shape), bias: layer.bias}
+        return self.arrays | trained
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class FittedOnFeatures:
     Attributes:
         weights: every weight and buffer by name.
         predictions: of each split but the training's, as the network would give them.
-        trained: the head and the choice of its penalty.
+        trained: the head and what was chosen for it.
         computed: images whose features were not kept from an earlier run.
         seconds: from the first feature to the head.
         messages: what the user should know.
@@ -75,25 +77,20 @@ class FittedOnFeatures:
 
     weights: dict[str, np.ndarray]
     predictions: dict[str, Predictions]
-    trained: TrainedHead
+    trained: TrainedHead | TrainedHiddenHead
     computed: int
     seconds: float
     messages: tuple[str, ...]
 
     def describe(self) -> dict[str, Any]:
         """Return what `run.json` says of the training."""
-        choice = self.trained.choice
         return {
             "stopped": "finished",
             "message": "",
             "seconds": self.seconds,
             "device": "ONNX Runtime and NumPy on cpu",
-            "penalty": choice.strength,
-            "folds": self.trained.folds,
-            "held_out_accuracy": float(choice.accuracies[choice.best]),
-            "held_out_loss": float(choice.losses[choice.best]),
             "computed_features": self.computed,
-        }
+        } | self.trained.describe()
 
 
 def train(run: Run, config: TrainConfig, choice: Choice, sets: ImageSets, listener: Listener) -> Run:
@@ -107,7 +104,7 @@ def train(run: Run, config: TrainConfig, choice: Choice, sets: ImageSets, listen
         listener: hears how it goes.
 
     Raises:
-        UserError: the head is not a linear one on the network's features.
+        UserError: the head is of another kind than those that are computed on features.
         DataError: a file cannot be read any more.
     """
     for message in _check(config):
@@ -144,12 +141,12 @@ def _check(config: TrainConfig) -> list[str]:
     """Return a message for settings without effect.
 
     Raises:
-        UserError: the head is not a linear one on the network's features.
+        UserError: the head is of another kind than those that are computed on features.
     """
-    if config.head_hidden is not None or config.head_dropout or config.head_output != "logits":
+    if config.head_output != "logits" or (config.head_dropout and config.head_hidden is None):
         raise UserError(
-            "--strategy features trains a linear head with a logit for each class; for another head choose "
-            "--strategy head."
+            "--strategy features trains a linear head with a logit for each class, or one with a hidden "
+            "layer (--head-hidden) and dropout; for another head choose --strategy head."
         )
     defaults = type(config).model_fields
     given = [name for name in IGNORED if getattr(config, name) != defaults[name].default]
@@ -173,7 +170,7 @@ def open_network(
         classes: outputs of the head.
     """
     from striate.architectures import Spec
-    from striate.backbones.last_layer import last_layer
+    from striate.backbones.last_layer import head_tensors
     from striate.backbones.levels import feature_levels
     from striate.backbones.lite0_weights import checksum
     from striate.features import Frozen
@@ -187,22 +184,33 @@ def open_network(
         engine="numpy" if isinstance(described, Spec) else "torch",
     )
     arrays = _arrays(started.network)
-    weight_name, bias_name = last_layer(started.network, described)
-    body = {name: array for name, array in arrays.items() if name not in (weight_name, bias_name)}
+    head_names = head_tensors(started.network, described)
+    body = {name: array for name, array in arrays.items() if not any(name in pair for pair in head_names)}
 
     def module() -> Any:
         from striate.backbones import assemble, split
 
         return split(assemble(described, shape, classes, arrays)).extractor
 
-    key = checksum(body) + f" {described.to_dict()}"
+    key = checksum(body) + f" {_below_head(described).to_dict()}"
 
     def written() -> bytes | None:
         return _onnx_of(described, shape, classes, arrays)
 
     frozen = Frozen(_digest(key), module, written)
     levels = feature_levels(described, shape, classes)
-    return FrozenNetwork(arrays, weight_name, bias_name, frozen, levels, started.source or "random")
+    return FrozenNetwork(arrays, head_names, frozen, levels, started.source or "random")
+
+
+def _below_head(described: Description) -> Description:
+    """Return the description with a plain head: features do not depend on the options of the head."""
+    from striate.architectures import Spec
+    from striate.backbones.description import Head
+    from striate.backbones.spec_heads import without_options
+
+    if isinstance(described, Spec):
+        return without_options(described)
+    return described.model_copy(update={"head": Head(base=described.head.base)})
 
 
 def _onnx_of(
@@ -227,20 +235,11 @@ def fit(network: FrozenNetwork, config: TrainConfig, sets: ImageSets, listener: 
     Raises:
         DataError: a file cannot be read any more.
     """
-    from striate.features import train_head
-
     started = time.perf_counter()
     parts = {"train": sets.train, "val": sets.val, "test": sets.test}
     found = _features(network.frozen, sets, {name: part for name, part in parts.items() if part}, listener)
     listener.stage("training the head", 0, 1)
-    trained = train_head(
-        found["train"].values,
-        sets.train.labels,
-        len(sets.class_names),
-        levels=network.levels,
-        groups=_groups(sets),
-        seed=config.seed,
-    )
+    trained, remarks = _train_head(network, found["train"].values, config, sets)
     listener.stage("training the head", 1, 1)
     predictions = {
         name: _predict(trained.head, found[name].values, part, sets.class_names)
@@ -253,8 +252,28 @@ def fit(network: FrozenNetwork, config: TrainConfig, sets: ImageSets, listener: 
         trained=trained,
         computed=sum(features.computed for features in found.values()),
         seconds=time.perf_counter() - started,
-        messages=tuple(dict.fromkeys(text for features in found.values() for text in features.messages)),
+        messages=tuple(
+            dict.fromkeys([text for features in found.values() for text in features.messages] + remarks)
+        ),
     )
+
+
+def _train_head(
+    network: FrozenNetwork, features: np.ndarray, config: TrainConfig, sets: ImageSets
+) -> tuple[TrainedHead | TrainedHiddenHead, list[str]]:
+    """Return the head on the training images' features, and what to say of it."""
+    from striate.features import train_head
+    from striate.features.hidden_layer import train_hidden_head
+
+    samples = (features, sets.train.labels, len(sets.class_names))
+    common: dict[str, Any] = {"levels": network.levels, "groups": _groups(sets), "seed": config.seed}
+    linear = train_head(*samples, **common)
+    if config.head_hidden is None:
+        return linear, []
+    hidden = train_hidden_head(*samples, config.head_hidden, dropout=config.head_dropout, **common)
+    compared = f"log loss {hidden.loss:.4f} on held-out folds, {linear.loss:.4f} of a linear head"
+    verdict = "is worth its place" if hidden.loss < linear.loss else "gains nothing: leave out --head-hidden"
+    return hidden, [f"The hidden layer {verdict} ({compared})."]
 
 
 def _features(
@@ -281,7 +300,7 @@ def _groups(sets: ImageSets) -> Sequence[str] | None:
 
 
 def _predict(
-    head: LinearHead, features: np.ndarray, images: ImageSet, class_names: Sequence[str]
+    head: LinearHead | HiddenHead, features: np.ndarray, images: ImageSet, class_names: Sequence[str]
 ) -> Predictions:
     logits = head.logits(features).astype(np.float32)
     return Predictions(tuple(images.paths), images.labels, logits, tuple(class_names))
