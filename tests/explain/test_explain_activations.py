@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import striate
@@ -104,3 +105,12 @@ def test_grid_has_a_panel_for_each_channel_and_image(classifier: Classifier, tmp
     assert len([axes for axes in figure.axes if axes.images]) == 2 * 16
     assert len([axes for axes in seen.figure([3, 5]).axes if axes.images]) == 2 * 2
     assert seen._repr_png_().startswith(b"\x89PNG")
+
+
+def test_pretrained_network_is_known_by_its_name(tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(PIXELS[0].transpose(1, 2, 0)).save(photo)
+    seen = striate.show_activations("lite0", photo, "stem_conv", out=tmp_path / "channels.png")
+    assert seen.values.shape == (1, 32, 112, 112)
+    with pytest.raises(UserError, match="lite0 runs on torch alone"):
+        striate.show_activations("lite0", photo, "stem_conv", engine="numpy")

@@ -127,6 +127,7 @@ def _explanation(subject: Subject, maps: Maps, row: int, given: dict[str, Any]) 
         importance=importance(maps.values[row], maps.method),
         method=method_of(maps.method).name,
         layer=maps.layer,
+        layer_shown=subject.layer_for_people(maps.layer),
         warnings=(*subject.warnings, *_remarks(maps, row)),
         **given,
     )

@@ -38,6 +38,7 @@ class Explanation:
             nothing.
         method: its name, "Grad-CAM".
         layer: name of the layer; `""`: the input.
+        layer_shown: the same for people, shortened where it is long.
         true: name of the true class; `""` where unknown.
         measures: what the trust card is made from; None: no card was asked for.
         verdict: what it says.
@@ -54,6 +55,7 @@ class Explanation:
     importance: np.ndarray = field(repr=False)
     method: str
     layer: str
+    layer_shown: str
     true: str = ""
     measures: Measures | None = field(default=None, repr=False)
     verdict: Verdict | None = None
@@ -94,7 +96,7 @@ class Explanation:
     @cached_property
     def shows(self) -> str:
         """What the picture shows, in one line."""
-        where = f"layer {self.layer}" if self.layer else "the input"
+        where = f"layer {self.layer_shown}" if self.layer else "the input"
         return f"{self.method} of {self.label!r}, {where}"
 
     def _repr_html_(self) -> str:

@@ -25,7 +25,7 @@ class FirstKernels:
 
     Attributes:
         model: name of the network.
-        layer: name of the convolution.
+        layer: name of the convolution, shortened where it is long.
         weights: float32 (O, C, kH, kW), C being 1 or 3.
         matches: (O,), the Gabor or Sobel nearest to each.
         chance: the score that only one random kernel of this size in twenty exceeds.
@@ -113,7 +113,12 @@ def first_kernels(subject: Subject, course: Mapping[int, np.ndarray] | None = No
     if weights.shape[2:] == (1, 1):
         raise UserError(f"the kernels of {call.name} are single weights: there is no pattern to show.")
     return FirstKernels(
-        subject.name, call.name, weights, tuple(nearest(weights)), chance(weights.shape[1:]), course or {}
+        subject.name,
+        subject.layer_for_people(call.name),
+        weights,
+        tuple(nearest(weights)),
+        chance(weights.shape[1:]),
+        course or {},
     )
 
 

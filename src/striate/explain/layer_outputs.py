@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from striate.data import ImageSet
+    from striate.explain.subject import Subject
 
 BATCH = 32
 
@@ -85,7 +86,7 @@ class Activations:
 
 
 def activations(
-    classifier: Classifier,
+    classifier: Classifier | Subject,
     pixels: np.ndarray,
     layers: str | int | Sequence[str | int],
     images: Sequence[str] = (),
@@ -93,7 +94,7 @@ def activations(
     """Return what layers put out, by torch or by the glass box: whatever computes the classifier.
 
     Args:
-        classifier: a loaded model; its network is as before afterwards, also after an error.
+        classifier: a loaded model, or a subject; its network is as before afterwards, also after an error.
         pixels: uint8 (N, C, H, W), as `striate.data.read_images` gives them.
         layers: names, or numbers in `layer_names`, from the end if negative.
         images: (N,), what they are called.
@@ -103,21 +104,21 @@ def activations(
     """
     given = [layers] if isinstance(layers, str | int) else list(layers)
     chosen = [find_name(layer, layer_names(classifier)) for layer in given]
-    network: Any = getattr(classifier.runtime, "network", None)
-    watch = _watch_engine if hasattr(network, "walk") else _watch_torch
+    watch = _watch_engine if hasattr(_network(classifier), "walk") else _watch_torch
     outputs = watch(classifier, classifier.preprocess.normalize(pixels), chosen)
     names = tuple(images) or tuple(f"image {number}" for number in range(len(pixels)))
     return {name: Activations(name, _as_maps(outputs.get(name), name), names) for name in chosen}
 
 
-def layer_names(classifier: Classifier) -> list[str]:
+def layer_names(classifier: Classifier | Subject) -> list[str]:
     """Return the names of all layers of the network, blocks before the layers inside."""
-    network: Any = getattr(classifier.runtime, "network", None)
+    network = _network(classifier)
     if hasattr(network, "walk"):
         return [path for path, _ in network.walk() if path]
     if hasattr(network, "named_modules"):
         return [name for name, _ in network.named_modules() if name]
-    raise UserError(f"{classifier.runtime.name} shows nothing of its layers; load the model with torch.")
+    name = classifier.runtime.name if isinstance(classifier, Classifier) else classifier.name
+    raise UserError(f"{name} shows nothing of its layers; load the model with torch.")
 
 
 def most_responsive(
@@ -143,27 +144,45 @@ def most_responsive(
     return found
 
 
-def _watch_engine(classifier: Classifier, inputs: np.ndarray, layers: Sequence[str]) -> Mapping[str, Any]:
+def _network(classifier: Classifier | Subject) -> Any:
+    return getattr(classifier.runtime if isinstance(classifier, Classifier) else classifier, "network", None)
+
+
+def _forward(classifier: Classifier | Subject, inputs: np.ndarray) -> None:
+    if isinstance(classifier, Classifier):
+        classifier.runtime.forward(inputs)
+        return
+    import torch
+
+    with torch.inference_mode():
+        classifier.network(torch.from_numpy(inputs).to(classifier.device))
+
+
+def _watch_engine(
+    classifier: Classifier | Subject, inputs: np.ndarray, layers: Sequence[str]
+) -> Mapping[str, Any]:
     from striate.engine.backend import to_numpy
     from striate.engine.network import watching
 
-    network: Any = getattr(classifier.runtime, "network", None)
+    network = _network(classifier)
     modes = [(layer, layer.training) for _, layer in network.walk()]
     try:
         with watching(network.eval()) as seen:
-            classifier.runtime.forward(inputs)
+            _forward(classifier, inputs)
         return {name: to_numpy(seen.outputs[name]) for name in layers if name in seen.outputs}
     finally:
         for layer, training in modes:
             layer.training = training
 
 
-def _watch_torch(classifier: Classifier, inputs: np.ndarray, layers: Sequence[str]) -> Mapping[str, Any]:
+def _watch_torch(
+    classifier: Classifier | Subject, inputs: np.ndarray, layers: Sequence[str]
+) -> Mapping[str, Any]:
     from torch import Tensor
 
     from striate.explain.subject import held, hooked
 
-    network: Any = getattr(classifier.runtime, "network", None)
+    network = _network(classifier)
     outputs: dict[str, Any] = {}
 
     def noting(name: str) -> Any:
@@ -176,7 +195,7 @@ def _watch_torch(classifier: Classifier, inputs: np.ndarray, layers: Sequence[st
     with held(network), ExitStack() as hooks:
         for name in layers:
             hooks.enter_context(hooked(network.get_submodule(name), noting(name)))
-        classifier.runtime.forward(inputs)
+        _forward(classifier, inputs)
     return outputs
 
 

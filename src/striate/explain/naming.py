@@ -6,12 +6,16 @@ from collections.abc import Sequence
 
 from striate.errors import UserError, nearest
 
+LONG = 40
+"""A name with more letters than this is shortened where people read it."""
+
 
 def find_name(layer: str | int, names: Sequence[str]) -> str:
     """Return the name of a layer.
 
     Args:
-        layer: its name, or its number in `names`, from the end if negative; a number may be text.
+        layer: its name; or the end of it, from a dot on, where no other layer's name ends so; or its number
+            in `names`, from the end if negative; a number may be text.
         names: of all layers.
 
     Raises:
@@ -21,8 +25,35 @@ def find_name(layer: str | int, names: Sequence[str]) -> str:
         return str(layer)
     try:
         return names[int(layer)]
-    except (ValueError, IndexError):
+    except IndexError:
         raise UserError(_no_such_layer(str(layer), names)) from None
+    except ValueError:
+        ending = _ending(str(layer), names)
+        if len(ending) > 1:
+            text = f"{len(ending)} layers end in {str(layer)!r}: {', '.join(ending)}. Say more of the name."
+            raise UserError(text) from None
+        if not ending:
+            raise UserError(_no_such_layer(str(layer), names)) from None
+        return ending[0]
+
+
+def short_name(name: str, names: Sequence[str]) -> str:
+    """Return the shortest end of a long name, from a dot on, that means it alone, as `find_name` takes it.
+
+    Args:
+        name: of the layer.
+        names: of all layers.
+    """
+    parts = name.split(".")
+    for start in reversed(range(len(parts) if len(name) > LONG else 0)):
+        tail = ".".join(parts[start:])
+        if not tail.isdecimal() and len(_ending(tail, names)) == 1:
+            return tail
+    return name
+
+
+def _ending(tail: str, names: Sequence[str]) -> list[str]:
+    return [name for name in names if name == tail or name.endswith(f".{tail}")]
 
 
 def check_channel(number: int, count: int, layer: str) -> None:
@@ -32,8 +63,9 @@ def check_channel(number: int, count: int, layer: str) -> None:
 
 
 def _no_such_layer(layer: str, names: Sequence[str]) -> str:
-    guess = nearest(layer, names)
+    short = [short_name(name, names) for name in names]
+    guess = nearest(layer, short)
     question = f"did you mean {guess!r}? " if guess else ""
-    others = [name for name in names if name != guess]
+    others = [name for name in short if name != guess]
     listed = ", ".join([guess, *others] if guess else others)
     return f"no layer {layer!r}: {question}There are {len(names)}, numbered from 0: {listed}."

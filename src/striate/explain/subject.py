@@ -121,6 +121,13 @@ class Subject:
 
         return last_convolution(self.network, self.preprocess.input_shape)
 
+    def layer_for_people(self, layer: str) -> str:
+        """Return a layer's name, shortened where it is long and its end says enough."""
+        from striate.explain.layers import layer_names
+        from striate.explain.naming import short_name
+
+        return short_name(layer, layer_names(self.network))
+
     @property
     def warnings(self) -> list[str]:
         """What a reader of maps must know of this network."""

@@ -38,7 +38,7 @@ class Visualised:
 
     Attributes:
         model: name of the network.
-        layer: name of the layer; `""`: the classes.
+        layer: name of the layer, shortened where it is long; `""`: the classes.
         channels: (N,), numbers of channels, units or classes.
         names: (N,), what they are called: their numbers, or the classes' names.
         place: row and column of the one number that was raised; None: the mean of the map.
@@ -172,7 +172,7 @@ def _visualise(
     pixels = (images.detach().cpu().numpy() * 255).round().astype(np.uint8)
     return Visualised(
         subject.name,
-        objective.layer,
+        subject.layer_for_people(objective.layer),
         objective.channels,
         tuple(names),
         objective.place,

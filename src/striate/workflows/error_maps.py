@@ -42,12 +42,16 @@ def write_error_maps(
 
     from striate.explain import Subject, class_maps
 
+    subject = Subject.of(classifier)
     try:
-        maps = class_maps(Subject.of(classifier), images.pixels.take(rows))
+        maps = class_maps(subject, images.pixels.take(rows))
     except UserError:  # no convolution
         return
     arrays = {predictions.images[row]: values for row, values in zip(rows, maps.values, strict=True)}
-    metadata = {"preprocess": classifier.preprocess.model_dump_json(), "layer": maps.layer}
+    metadata = {
+        "preprocess": classifier.preprocess.model_dump_json(),
+        "layer": subject.layer_for_people(maps.layer),
+    }
     files.write_bytes(run.maps_file(split), safetensors.numpy.save(arrays, metadata))
 
 

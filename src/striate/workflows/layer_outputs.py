@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from striate.errors import UserError
 from striate.workflows.listener import Listener
+from striate.workflows.subjects import find_subject
 
 if TYPE_CHECKING:
-    from striate.explain import Activations
+    from striate.explain import Activations, Subject
+    from striate.inference import Classifier
 
     PathLike = str | os.PathLike[str]
 
@@ -32,7 +34,7 @@ def show_activations(
     """Return what a layer puts out for one image, or two to compare; in a notebook it shows itself.
 
     Args:
-        model: folder of a bundle or run.
+        model: folder of a bundle or run, or the name of a pretrained network.
         images: one image file, or two.
         layer: its name or number.
         channels: those to draw; by default the first 64.
@@ -47,13 +49,12 @@ def show_activations(
     from striate.data import read_images
     from striate.explain import activations
     from striate.figure_style import save
-    from striate.inference import load
 
     listener = listener or Listener()
     given = [images] if isinstance(images, str | os.PathLike) else list(images)
     if not 1 <= len(given) <= MOST_IMAGES:
         raise UserError(f"{len(given)} images are given; expected one, or two to compare.")
-    classifier = load(Path(model), device, engine)
+    classifier = _open(os.fspath(model), device, engine)
     pixels = read_images([os.fspath(one) for one in given], classifier.preprocess)
     (seen,) = activations(classifier, pixels, layer, [Path(one).name for one in given]).values()
     listener.message(f"{seen.layer}: {len(seen.dead)} of {seen.values.shape[1]} channels are dead here.")
@@ -63,3 +64,15 @@ def show_activations(
     if out is not None:
         save(seen.figure(channels), Path(out))
     return seen
+
+
+def _open(model: str, device: str, engine: str) -> Classifier | Subject:
+    """Return a bundle's classifier, by any engine, or a pretrained network, by torch."""
+    from striate import backbones
+    from striate.inference import load
+
+    if model in backbones.names() and not Path(model).exists():
+        if engine != "torch":
+            raise UserError(f"{model} runs on torch alone until it is trained: leave the engine out.")
+        return find_subject(model, device)
+    return load(Path(model), device, engine)
