@@ -1,8 +1,8 @@
 """Striate: see how a convolutional image classifier works, train one, trust one.
 
 The functions of the command line under the same names: `train`, `evaluate`, `predict`, `summary`, `verify`,
-`describe_data` for the verb `data`, `audit_data` for `data audit` and `bench_conv` for `bench conv`; and
-`load` for a trained model. Each is imported when it is first used.
+`describe_data` for the verb `data`, `audit_data` for `data audit`, `bench_conv` and `bench_train` for
+`bench conv` and `bench train`; and `load` for a trained model. Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from striate.workflows.audit import audit_data
     from striate.workflows.augment_data import augment_data
     from striate.workflows.bench_conv import bench_conv
+    from striate.workflows.bench_train import bench_train
     from striate.workflows.compare import compare
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
@@ -45,6 +46,7 @@ __all__ = [
     "audit_data",
     "augment_data",
     "bench_conv",
+    "bench_train",
     "check_gradients",
     "compare",
     "describe_data",
@@ -67,6 +69,7 @@ _HOMES = {
     "Classifier": "striate.inference",
     "Run": "striate.runs",
     "bench_conv": "striate.workflows.bench_conv",
+    "bench_train": "striate.workflows.bench_train",
     "ablate": "striate.workflows.ablate",
     "audit_data": "striate.workflows.audit",
     "augment_data": "striate.workflows.augment_data",

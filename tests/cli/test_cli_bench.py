@@ -68,3 +68,31 @@ def test_a_mistake_gives_one_clear_line_and_status_2(striate, arguments, text):
     assert (status, out) == (2, "")
     assert text in err
     assert len(err.splitlines()) == 1
+
+
+TRAINING = ["bench", "train", "digits", "--model", "mlp", "--steps", "2", "--precision", "32"]
+
+
+def test_the_parts_of_a_training_step_are_printed(striate):
+    status, out, err = striate(*TRAINING, "--quiet")
+    assert (status, err) == (0, "")
+    rows = [line.split()[0] for line in out.splitlines()[1:10]]
+    assert rows[:4] == ["decode", "augment", "normalize", "transfer"]
+    assert "images/s: mlp, means over the middle half of 2 steps of 64 images." in out
+    assert "Largest waste: " in out
+    assert os.listdir() == []
+
+
+def test_the_parts_of_a_training_step_are_told_as_json(striate):
+    status, out, _ = striate(*TRAINING, "--log", "json")
+    assert status == 0
+    result = json.loads(out.splitlines()[-1])
+    assert result["event"] == "result"
+    assert sum(result["parts"].values()) == pytest.approx(result["seconds"])
+    assert set(result["waste"]) == {"part", "seconds", "share", "advice"}
+
+
+def test_a_batch_larger_than_the_data_ends_the_measurement_with_status_2(striate):
+    status, out, err = striate(*TRAINING, "--batch-size", "5000")
+    assert (status, out) == (2, "")
+    assert "5000" in err.splitlines()[-1]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
+from striate.cli.settings import with_settings
+from striate.config import TrainConfig
 
-app = typer.Typer(no_args_is_help=True, help="Race ways to compute the same against each other.")
+app = typer.Typer(no_args_is_help=True, help="Race ways to convolve, or see where a training's time goes.")
 
 _PAIR = "N|H,W"
+_NOT_OF_A_STEP = ("data", "audit", "best_by", "early_stopping", "engine", "goal", "tensorboard")
 
 
 @app.callback()
 def bench() -> None:
-    """Race ways to compute the same against each other."""
+    """Race ways to convolve, or see where a training's time goes."""
 
 
 @app.command()
@@ -66,3 +69,30 @@ def conv(
             listener=listener,
         )
     listener.show_race(race)
+
+
+@app.command()
+@with_settings(TrainConfig, without=_NOT_OF_A_STEP)
+def train(
+    data: Annotated[
+        str, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")
+    ],
+    steps: Annotated[int, typer.Option(help="Steps to measure.")] = 50,
+    limit: Annotated[float, typer.Option(help="Seconds of training after which it is enough.")] = 30.0,
+    quiet: Quiet = False,
+    log: Logged = Log.text,
+    settings: dict[str, Any] | None = None,
+) -> None:
+    """Show where the time of a training step goes, and what wastes most of it.
+
+    striate bench train cifar10 --model custom-cnn --batch-size 256
+    """
+    from striate.allocator import tune
+    from striate.workflows.bench_train import bench_train
+
+    tuned = tune()
+    with listener_for(log, quiet) as listener:
+        found = bench_train(
+            data, steps=steps, limit=limit, listener=listener, allocator_tuned=tuned, **settings or {}
+        )
+    listener.show_training_bench(found)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from striate.workflows.audit import Audit
     from striate.workflows.augment_data import AugmentedData
     from striate.workflows.bench_conv import ConvolutionRace
+    from striate.workflows.bench_train import TrainingBench
     from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
     from striate.workflows.explain import Explained
@@ -143,6 +144,12 @@ class ConsoleListener(Listener):
         from striate.cli.race import show_race
 
         show_race(race)
+
+    def show_training_bench(self, found: TrainingBench) -> None:
+        """Print what `bench train` measured."""
+        from striate.cli.step_parts import show_training_bench
+
+        show_training_bench(found)
 
     def show_comparison(self, found: Comparison | Study) -> None:
         """Print what `compare` and `ablate` found."""

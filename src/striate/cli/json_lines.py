@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from striate.workflows.audit import Audit
     from striate.workflows.augment_data import AugmentedData
     from striate.workflows.bench_conv import ConvolutionRace
+    from striate.workflows.bench_train import TrainingBench
     from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
     from striate.workflows.explain import Explained
@@ -185,6 +186,12 @@ class JsonListener(Listener):
             refused=race.refused,
             figures=[str(figure) for figure in race.figures],
         )
+
+    def show_training_bench(self, found: TrainingBench) -> None:
+        """Tell the result of `bench train`: the parts of a step, the rates, the largest waste."""
+        from striate.cli.step_parts import as_record
+
+        self._write("result", **as_record(found))
 
     def show_comparison(self, found: Comparison | Study) -> None:
         """Tell the result of `compare` and `ablate`: sets, entries with their scores, comparisons."""

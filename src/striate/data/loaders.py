@@ -17,6 +17,7 @@ from striate.data.grouping import Grouping, check_targets
 from striate.data.images import ImageSet
 from striate.data.streaming import Decoder, WorkerDecoder
 from striate.schemas import Preprocess
+from striate.stopwatch import UNTIMED, Clock
 
 
 class Batch(NamedTuple):
@@ -40,6 +41,9 @@ class Batches:
 
     Order, augmentation and mixing are functions of (seed, epoch, index): they do not depend on the number of
     workers or on where the images lie, and an epoch can be repeated or resumed with no state.
+
+    Attributes:
+        clock: told the parts of the work on a batch, here and by what trains on it; may be replaced.
     """
 
     def __init__(
@@ -88,8 +92,9 @@ class Batches:
         self.cutmix = cutmix
         self.num_classes = num_classes
         self.epoch = 0
-        workers = 0 if images.pixels.in_memory else num_workers
-        self._decoder = WorkerDecoder(images, workers) if workers else Decoder(images)
+        self.clock: Clock = UNTIMED
+        self.num_workers = 0 if images.pixels.in_memory else num_workers
+        self._decoder = WorkerDecoder(images, self.num_workers) if self.num_workers else Decoder(images)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, counted from 0, whose order and draws the next iteration follows."""
@@ -107,17 +112,21 @@ class Batches:
         """
         epoch = self.epoch
         groups = self.grouping.groups(epoch)
-        for indices, raw in zip(groups, self._decoder.decode(groups), strict=True):
+        decoded = self.clock.each("decode", self._decoder.decode(groups))
+        for indices, raw in zip(groups, decoded, strict=True):
             yield self._finish(raw, indices, epoch)
 
     def _finish(self, raw: torch.Tensor, indices: np.ndarray, epoch: int) -> Batch:
         """Augment, normalise and mix a decoded batch, uint8 (B, C, H, W)."""
         labels = torch.from_numpy(self.images.labels[indices])
-        varied = augmentation.augment(raw, self.augment, seed=self.seed, epoch=epoch, indices=indices)
-        inputs = normalize(varied, self.preprocess)
+        with self.clock.part("augment"):
+            varied = augmentation.augment(raw, self.augment, seed=self.seed, epoch=epoch, indices=indices)
+        with self.clock.part("normalize"):
+            inputs = normalize(varied, self.preprocess)
         targets = labels
         if self.mixup or self.cutmix:
-            inputs, targets = self._mix(inputs, labels, indices, epoch)
+            with self.clock.part("augment"):
+                inputs, targets = self._mix(inputs, labels, indices, epoch)
         return Batch(inputs, targets, labels, torch.from_numpy(indices))
 
     def _mix(

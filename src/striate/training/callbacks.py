@@ -36,13 +36,20 @@ class StepEnd(lightning.Callback):
     ) -> None:
         """Called by Lightning."""
         assert isinstance(pl_module, TrainingModule)
-        self._stop_if_asked()
+        clock = pl_module.stepper.clock
+        with clock.part("logging"):
+            self._stop_if_asked()
+            self._tell(pl_module, batch_idx)
+        clock.end_step(pl_module.course.epoch, len(batch.labels))
+
+    def _tell(self, module: TrainingModule, batch_idx: int) -> None:
+        """Tell `on_batch` how far training is."""
         if self.on_batch is None:
             return
-        seconds = max(time.perf_counter() - pl_module.started, 1e-9)
-        steps = pl_module.schedule.steps_per_epoch
-        rate = pl_module.train_tally.images / seconds
-        self.on_batch(Progress(pl_module.course.epoch + 1, self.epochs, batch_idx + 1, steps, rate))
+        seconds = max(time.perf_counter() - module.started, 1e-9)
+        steps = module.schedule.steps_per_epoch
+        rate = module.train_tally.images / seconds
+        self.on_batch(Progress(module.course.epoch + 1, self.epochs, batch_idx + 1, steps, rate))
 
     def on_validation_batch_end(self, *_: Any) -> None:
         """Called by Lightning."""

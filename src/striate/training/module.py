@@ -95,8 +95,9 @@ class TrainingModule(lightning.LightningModule):
         self.stepper.train(batch, self.lr, self.train_tally)
         every = 1 if self.stepper.device.type == "cpu" else _STEPS_BETWEEN_CHECKS
         last = batch_idx + 1 == self.schedule.steps_per_epoch
-        if ((batch_idx + 1) % every == 0 or last) and not self.train_tally.is_finite():
-            self.stop_as_not_finite("the training loss", batch_idx + 1)
+        with self.stepper.clock.part("logging"):
+            if ((batch_idx + 1) % every == 0 or last) and not self.train_tally.is_finite():
+                self.stop_as_not_finite("the training loss", batch_idx + 1)
         if last:
             self.trained_seconds = time.perf_counter() - self.started
 

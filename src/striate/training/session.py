@@ -213,7 +213,7 @@ def build_stepper(
     network.to(engine.device).to(memory_format=layout)
     optimizer = build_optimizer(network, config, peak_lr(config), plan)
     average = make_average(network, config.ema_decay) if config.ema_decay else None
-    return Stepper(network, output, loss, optimizer, engine, config.clip_grad, average)
+    return Stepper(network, output, loss, optimizer, engine, config.clip_grad, average, train.clock)
 
 
 def peak_lr(config: TrainConfig) -> float:

@@ -9,6 +9,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from striate.schemas import Output
+from striate.stopwatch import UNTIMED, Clock
 from striate.training.devices import Engine
 from striate.training.losses import Loss, hard_labels, predicted_classes
 from striate.training.optimizers import set_lr
@@ -52,6 +53,7 @@ class Stepper:
         engine: device, precision and memory format.
         clip_grad: largest norm of the gradient, or None.
         average: of the weights, updated after each step and evaluated in the network's place; None: none.
+        clock: told the parts of a step.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Stepper:
         engine: Engine,
         clip_grad: float | None = None,
         average: AveragedModel | None = None,
+        clock: Clock = UNTIMED,
     ) -> None:
         self.network = network
         self.output = output
@@ -71,6 +74,7 @@ class Stepper:
         self.optimizer = optimizer
         self.clip_grad = clip_grad
         self.average = average
+        self.clock = clock
         self.device = torch.device(engine.device)
         self._bf16 = engine.precision == "bf16"
         self._channels_last = engine.memory_format == "channels-last"
@@ -83,31 +87,43 @@ class Stepper:
 
     def train(self, batch: Batch, lr: float, tally: Tally) -> torch.Tensor:
         """Make one optimizer step on `batch` at learning rate `lr`; return the mean loss before it, ()."""
-        targets = batch.targets.to(self.device, non_blocking=True)
-        raw = self._forward(self.network, batch)
-        loss = self.loss(raw, targets)
-        tally.add(loss, predicted_classes(raw.detach(), self.output), hard_labels(targets))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        part = self.clock.part
+        with part("transfer"):
+            inputs, targets = self._inputs(batch), batch.targets.to(self.device, non_blocking=True)
+        with part("forward"):
+            raw = self._forward(self.network, inputs)
+            loss = self.loss(raw, targets)
+        with part("logging"):
+            tally.add(loss, predicted_classes(raw.detach(), self.output), hard_labels(targets))
+        with part("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+        with part("optimizer"):
+            self._update(lr)
+        return loss.detach()
+
+    def _update(self, lr: float) -> None:
+        """Change the weights by their gradients, and their average with them."""
         if self.clip_grad is not None:
             torch.nn.utils.clip_grad_norm_(self._parameters, self.clip_grad)
         set_lr(self.optimizer, lr)
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        return loss.detach()
 
     def evaluate(self, batch: Batch, tally: Tally) -> None:
         """Add the plain loss and hits of `batch`; the caller has put the network in evaluation mode."""
         labels = batch.labels.to(self.device, non_blocking=True)
-        raw = self._forward(self.judged, batch)
+        raw = self._forward(self.judged, self._inputs(batch))
         tally.add(self.plain_loss(raw, labels), predicted_classes(raw, self.output), labels)
 
-    def _forward(self, network: torch.nn.Module, batch: Batch) -> torch.Tensor:
-        """Return the raw outputs, float32 (B, K) or (B, 1)."""
+    def _inputs(self, batch: Batch) -> torch.Tensor:
+        """Return the images (B, C, H, W) on the device, in the network's memory format."""
         inputs = batch.inputs.to(self.device, non_blocking=True)
-        if self._channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return inputs.contiguous(memory_format=torch.channels_last) if self._channels_last else inputs
+
+    def _forward(self, network: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        """Return the raw outputs, float32 (B, K) or (B, 1)."""
         with self._autocast():
             raw: torch.Tensor = network(inputs)
         return raw.float()

@@ -63,12 +63,12 @@ def train(
         return _resume(Run.open(resume), settings, out or config, listener)
     if config is not None:
         settings = config_file.read(Path(config)) | settings
-    settings = _with_recipe(settings, listener)
-    chosen = _absolute(config_file.make(TrainConfig, settings))
+    settings = with_recipe(settings, listener)
+    chosen = absolute(config_file.make(TrainConfig, settings))
     return _start(chosen, out, listener)
 
 
-def _with_recipe(settings: dict[str, Any], listener: Listener) -> dict[str, Any]:
+def with_recipe(settings: dict[str, Any], listener: Listener) -> dict[str, Any]:
     """Return `settings` completed by those of the recipe that they name, if they do."""
     if settings.get("recipe") is None:
         return settings
@@ -90,7 +90,7 @@ def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run
         with run.creating():
             return on_features.train(run, config, choice, sets, listener)
     config = _fit_batch_size(config, len(sets.train), listener)
-    training = _Training.prepare(config, choice, sets, listener).with_found_lr(listener)
+    training = Training.prepare(config, choice, sets, listener).with_found_lr(listener)
     with run.creating():
         records.record_start(run, training.config, choice, sets, training.source)
         fitted = training.fit(run, listener)
@@ -117,7 +117,7 @@ def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener
     if choice.strategy == "features":
         return on_features.train(run, config, choice, sets, listener)
     source = run.facts()["network"].get("weights", "random")
-    training = _Training.prepare(config, choice, sets, listener, source if checkpoint else None)
+    training = Training.prepare(config, choice, sets, listener, source if checkpoint else None)
     if training.source != source:
         raise RunError(f"{config.weights} has changed since {run.folder} was begun; start a new run.")
     fitted = training.fit(run, listener, checkpoint)
@@ -125,7 +125,7 @@ def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener
 
 
 @dataclass(frozen=True)
-class _Training:
+class Training:
     """Everything that a training needs, ready to begin."""
 
     config: TrainConfig
@@ -145,7 +145,7 @@ class _Training:
         sets: ImageSets,
         listener: Listener,
         begun_with: str | None = None,
-    ) -> _Training:
+    ) -> Training:
         """Build the network and the batches.
 
         Args:
@@ -168,7 +168,7 @@ class _Training:
         network, source, plan = transfer.build_network(choice, config, sets, begun_with)
         return cls(config, choice, sets, source, plan, network, *_batches(config, sets))
 
-    def with_found_lr(self, listener: Listener) -> _Training:
+    def with_found_lr(self, listener: Listener) -> Training:
         """Replace the learning rate `auto` by the one that a range test suggests."""
         if self.config.lr != "auto":
             return self
@@ -250,7 +250,7 @@ def default_workers() -> int:
     return min(8, max(1, (os.cpu_count() or 1) - 1))
 
 
-def _absolute(config: TrainConfig) -> TrainConfig:
+def absolute(config: TrainConfig) -> TrainConfig:
     """Return `config` with paths that do not depend on the working folder; a net's name is no path."""
     from striate.backbones.models import is_file
 
@@ -271,7 +271,7 @@ def _fit_batch_size(config: TrainConfig, images: int, listener: Listener) -> Tra
 
 def _check_same(run: Run, config: TrainConfig, settings: dict[str, Any]) -> None:
     """Refuse settings that differ from those of the run to be resumed."""
-    wanted = _absolute(config_file.make(TrainConfig, {"data": config.data} | settings))
+    wanted = absolute(config_file.make(TrainConfig, {"data": config.data} | settings))
     for name in settings:
         now, then = getattr(wanted, name), getattr(config, name)
         if now != then:
@@ -290,7 +290,7 @@ def _check_unfinished(run: Run) -> None:
         raise RunError(f"{run.folder} diverged and would diverge again. Start a new run with a lower --lr.")
 
 
-def _finish(run: Run, training: _Training, fitted: Fitted, listener: Listener) -> Run:
+def _finish(run: Run, training: Training, fitted: Fitted, listener: Listener) -> Run:
     """Write the bundle, evaluate what it holds, and write the report."""
     from striate.inference import load
 
