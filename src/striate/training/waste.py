@@ -115,4 +115,4 @@ def _computing(terms: Terms) -> str:
         return "lay channels side by side: --memory-format channels-last."
     if terms.batch_size < _LARGE_BATCH:
         return f"give each operation more to do: a --batch-size of {_LARGE_BATCH} or more."
-    return "its layers move more memory than they multiply: fewer, wider convolutions do more in the time."
+    return "the layers wait for memory more than they multiply: fewer and wider ones do more in the time."
