@@ -173,6 +173,13 @@ def test_network_is_as_before_and_bad_input_is_refused() -> None:
     assert all(one.requires_grad and one.grad is None for one in subject.network.parameters())
 
 
+def test_network_of_permuted_pixels_is_refused() -> None:
+    subject = untrained()
+    permuted = replace(subject, preprocess=subject.preprocess.model_copy(update={"permute_pixels": 1}))
+    with pytest.raises(UserError, match="pixels permuted"):
+        visualise(permuted, "conv2")
+
+
 def test_picture_that_is_noise_is_marked(shapes: Subject) -> None:
     from striate.explain.visualisation_page import gallery_of
 

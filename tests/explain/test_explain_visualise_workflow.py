@@ -34,15 +34,15 @@ def test_command_takes_layers_channels_numbers_and_classes(
     for number, (what, said) in enumerate(
         [
             ("conv2", "16 images of conv2"),
-            ("conv2,3", "1 images of conv2"),
-            ("conv3,3,1,2", "1 images of conv3"),
+            ("conv2,3", "1 image of conv2;"),
+            ("conv3,3,1,2", "1 image of conv3;"),
         ]
     ):
         assert run([*command, "--visualise", what, "--out", str(tmp_path / str(number))]) == 0
         assert said in capsys.readouterr().out
     chosen = ["--visualise", "classes", "--class", "stripes", "--out", str(tmp_path / "class")]
     assert run([*command, *chosen]) == 0
-    assert "1 images of classes" in capsys.readouterr().out
+    assert "1 image of classes;" in capsys.readouterr().out
 
 
 def test_what_makes_no_sense_is_refused(model: Path, tmp_path: Path) -> None:
@@ -52,3 +52,5 @@ def test_what_makes_no_sense_is_refused(model: Path, tmp_path: Path) -> None:
         striate.visualise(model, "conv2", class_name="stripes", out=tmp_path / "out")
     with pytest.raises(UserError, match="leave the images out"):
         run(["explain", str(model), "photo.jpg", "--visualise", "conv2"])
+    with pytest.raises(UserError, match="give --visualise LAYER"):
+        run(["explain", str(model), "photo.jpg", "--steps", "3"])

@@ -115,6 +115,8 @@ def explain(
         raise UserError("--gradient says which number --pixel takes apart; give --pixel LAYER,CHANNEL,Y,X.")
     if pixel is not None:
         return _show_number(model, images or [], pixel, gradient, class_name, out, device, log)
+    if visualise is None and (ascent != "fourier" or steps is not None or size is not None):
+        raise UserError("--ascent, --steps and --size say how images are made: give --visualise LAYER.")
     if kernels:
         _refuse_images(images, "--kernels")
         return _show_kernels(model, out, device, log)
@@ -176,9 +178,9 @@ def _visualise(
             sys.stdout, "result", folder=str(found.folder), page=str(found.page), **found.made.facts()
         )
         return
-    made = found.made
+    made, count = found.made, len(found.made.channels)
     print(
-        f"{len(made.channels)} images of {one_line(made.layer or 'classes')}; moved, they keep "
+        f"{count} image{'' if count == 1 else 's'} of {one_line(made.layer or 'classes')}; moved, they keep "
         f"{statistics.median(made.shares.tolist()):.0%} of their effect (median)"
     )
     print(f"page: {one_line(str(found.page))}")

@@ -163,6 +163,10 @@ def _visualise(
     on_step: Callable[[int, int], None] | None,
 ) -> Visualised:
     how = _ascent(how)
+    if subject.preprocess.permute_pixels is not None:
+        raise UserError(
+            "the network sees its images with their pixels permuted: no image would show anything."
+        )
     with held(subject.network), torch.enable_grad():
         sides = _sides(subject, objective, size)
         noise, images = ascend(subject, objective, sides, how, on_step)
