@@ -14,7 +14,6 @@ from striate.engine.algorithms import (
     pixels,
     pointwise,
     shifted,
-    toeplitz,
     windows,
     winograd,
 )
@@ -51,7 +50,6 @@ ALGORITHMS: dict[str, Algorithm] = {
     "im2row": im2row,
     "pointwise": pointwise,
     "depthwise": depthwise,
-    "toeplitz": toeplitz,
     "shifted": shifted,
     "winograd": winograd.LARGE,
     "winograd-2x2": winograd.SMALL,
@@ -62,12 +60,6 @@ ALGORITHMS: dict[str, Algorithm] = {
 
 MANY_CHANNELS = 12
 """Input channels from which on Winograd's algorithm may pay."""
-
-NARROW = 20
-"""Width of a depth-wise output up to which products with 0 cost less than short loops."""
-
-ENOUGH_IMAGES = 8
-"""Of a batch, for such products to outweigh making their matrices."""
 
 
 def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
@@ -99,10 +91,7 @@ def automatic(geometry: Geometry) -> str:
     are copied faster than pixels, else pixels.
     """
     if geometry.groups > 1:
-        if depthwise.refusal(geometry) is not None:
-            return "im2col"
-        narrow = geometry.out_size[1] <= NARROW and geometry.batch >= ENOUGH_IMAGES
-        return "toeplitz" if narrow else "depthwise"
+        return "im2col" if depthwise.refusal(geometry) else "depthwise"
     if pointwise.refusal(geometry) is None:
         return "pointwise"
     if geometry.in_channels < MANY_CHANNELS:

@@ -1,17 +1,16 @@
 """Depth-wise convolution: every channel by itself, a multiplication and an addition for each tap.
 
-With as many groups as channels there is no sum over channels, hence no matrix product:
+With as many groups as channels there is no sum over channels, hence no matrix product. With channels last,
 
-    y[n, c]     = sum over i, j of    w[c, i, j] * x_padded[n, c] shifted by (i, j)
-    dw[c, i, j] = sum over n, pixels of  dy[n, c] * x_padded[n, c] shifted by (i, j)
+    y[h, w, c]  = sum over i, j of     x_padded[h + i, w + j, c] * K[i, j, c]
+    dx[h, w, c] = sum over i, j of    dy_padded[h + i, w + j, c] * K[i, j, c] turned by half a turn
+    dK[i, j, c] = sum over h, w of     x_padded[h + i, w + j, c] * dy[h, w, c]
 
-and `w[c, i, j] * dy[n, c]` is added to the gradient of x_padded where the shift took it from.
-
-Padded images, read row after row and one after the other, are one *line* for each channel: a shift by (i,
-j) is a step of i * width + j along it, and a tap one long loop over a few lines that stay in a core's
-cache. The places where rows and images wrap around are computed too; they are left out of y, and zero in
-dy. At stride s each image is dealt out to s * s smaller ones, of every s-th row and column, and a tap
-shifts one of them.
+The windows are a view of the padded image: nothing is copied but the padding. `einsum` sums such products in
+one pass for each tap, which multiplies and adds at once. Its loops run along memory, and are long where a
+row of outputs is one *run* of W' * C numbers in all three arrays (at stride 1; else a run is a pixel's C): so
+K is repeated for every pixel of a row, and the sums over w come last. At stride s, dy_padded has s - 1 zeros
+between its pixels.
 
 Meant for: groups = in_channels = out_channels. Source of the layer: Howard et al., MobileNets (2017).
 """
@@ -19,6 +18,7 @@ Meant for: groups = in_channels = out_channels. Source of the layer: Howard et a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,14 +29,10 @@ from striate.engine.algorithms.geometry import Geometry
 TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
 """Largest difference from `loops`, relative to the largest value: long sums in another order."""
 
-LINE_BYTES = 1 << 16
-"""Size of a line, about: long enough for a loop to be worth its start."""
+BLOCK_BYTES = 1 << 20
+"""Size of the outputs that are computed at a time: with the pixels that they see, about a core's cache."""
 
-BLOCK_BYTES = 1 << 19
-"""Size of the lines worked on at a time, in one of the few arrays that lie in a core's cache."""
-
-Piece = tuple[slice, slice]
-"""Some images, and some channels of them."""
+Gradients = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 def refusal(geometry: Geometry) -> str | None:
@@ -48,136 +44,121 @@ def refusal(geometry: Geometry) -> str | None:
 
 def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry) -> np.ndarray:
     """Convolve x (N, C, H, W) with weight (C, 1, kH, kW), add bias (C,): return (N, C, H', W')."""
-    output = np.empty(geometry.out_shape, x.dtype)
-
-    def convolve(lane: slice) -> None:
-        scratch = Scratch(x.dtype)
-        for images, channels in _pieces(lane, geometry, x.itemsize):
-            part = output[images, channels]
-            lines = _deal(x[images, channels], geometry, scratch)
-            y = scratch.take("y", *_line_shape(part, geometry))
-            product = scratch.take("product", *y.shape)
-            y[...] = 0 if bias is None else bias[channels, None]
-            for i, j, phase, place in _taps(geometry, y.shape[1]):
-                np.multiply(lines[phase][:, place], weight[channels, :, i, j], out=product)
-                np.add(y, product, out=y)
-            part[...] = _images(y, geometry, *part.shape[2:])
-
-    blocks.run(convolve, blocks.lanes(geometry))
+    output = blocks.channels_last(geometry.out_shape, x.dtype)
+    _convolve(x, weight, bias, geometry, output)
     return output
 
 
 def backward(
     grad_output: np.ndarray, x: np.ndarray, weight: np.ndarray, geometry: Geometry, needs: tuple[str, ...]
-) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+) -> Gradients:
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
-    lanes = blocks.lanes(geometry)
-    grad_x = np.empty(geometry.in_shape, x.dtype) if "x" in needs else None
-    sums = np.zeros((len(lanes), *weight.shape), x.dtype)
+    grad_x = None
+    if "x" in needs:
+        grad_x = blocks.channels_last(geometry.in_shape, x.dtype)
+        turned, apart = _turned(geometry), geometry.stride
+        _convolve(grad_output, weight[:, :, ::-1, ::-1], None, turned, grad_x, apart)
+    if "weight" not in needs and "bias" not in needs:
+        return grad_x, None, None
+    lanes, runs = blocks.lanes(geometry), _runs(geometry)
+    sums = np.zeros((len(lanes), *geometry.kernel, *runs), x.dtype)
+    bias_sums = np.zeros((len(lanes), *runs), x.dtype)
 
-    def propagate(lane: slice) -> None:
-        scratch, total = Scratch(x.dtype), sums[lanes.index(lane)]
-        for images, channels in _pieces(lane, geometry, x.itemsize):
-            dy = _line(grad_output[images, channels], geometry, scratch)
-            if "weight" in needs:
-                lines = _deal(x[images, channels], geometry, scratch)
-                for i, j, phase, place in _taps(geometry, dy.shape[1]):
-                    total[channels, 0, i, j] += np.vecdot(dy, lines[phase][:, place])
-            if grad_x is not None:
-                part = grad_x[images, channels]
-                grad_lines = scratch.take("lines", *_lines_shape(part, geometry))
-                grad_lines[...] = 0
-                product = scratch.take("product", *dy.shape)
-                for i, j, phase, place in _taps(geometry, dy.shape[1]):
-                    np.multiply(dy, weight[channels, :, i, j], out=product)
-                    grad_lines[phase][:, place] += product
-                _collect(grad_lines, part, geometry)
+    def correlate(lane: slice) -> None:
+        scratch, number = Scratch(x.dtype), lanes.index(lane)
+        for images, strip, windows in _windows(x, lane, geometry, scratch):
+            dy = blocks.rows_of(grad_output[images, :, strip], "dy", scratch)
+            dy = dy.reshape(len(windows), -1, *runs)
+            sums[number] += np.einsum("nhijwr,nhwr->ijwr", windows, dy)
+            bias_sums[number] += dy.sum(axis=(0, 1))
 
-    blocks.run(propagate, lanes)
-    grad_weight = sums.sum(axis=0) if "weight" in needs else None
-    return grad_x, grad_weight, blocks.sum_pixels(grad_output) if "bias" in needs else None
-
-
-def _dealt(geometry: Geometry) -> tuple[int, int]:
-    """Height and width of each of the smaller images that a padded image is dealt out to."""
-    (height, width), (down, right) = geometry.padded, geometry.stride
-    return -(-height // down), -(-width // right)
+    blocks.run(correlate, lanes)
+    C = geometry.in_channels
+    taps = sums.sum(axis=0).reshape(*geometry.kernel, -1, C).sum(axis=2).transpose(2, 0, 1)
+    grad_weight = np.ascontiguousarray(taps[:, None]) if "weight" in needs else None
+    grad_bias = bias_sums.sum(axis=0).reshape(-1, C).sum(axis=0) if "bias" in needs else None
+    return grad_x, grad_weight, grad_bias
 
 
-def _line_shape(images: np.ndarray, geometry: Geometry) -> tuple[int, int]:
-    """Shape (c, pixels) of the lines of images (n, c, ., .), one smaller image each."""
-    height, width = _dealt(geometry)
-    return images.shape[1], images.shape[0] * height * width
+def _convolve(
+    images: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    geometry: Geometry,
+    output: np.ndarray,
+    apart: tuple[int, int] = (1, 1),
+) -> None:
+    """Fill `output` (channels last); between the pixels of `images` are `apart` - 1 zeros, down and right."""
+    (height, width), runs = geometry.out_size, _runs(geometry)
+    kernels = np.repeat(weight[:, 0].transpose(1, 2, 0)[:, :, None], width, axis=2)  # (kH, kW, W', C)
+    kernels = kernels.reshape(*geometry.kernel, *runs)
+    rows = output.transpose(0, 2, 3, 1).reshape(-1, height, *runs)
+    shift = None if bias is None else np.tile(bias, width).reshape(runs)
+
+    def convolve(lane: slice) -> None:
+        scratch = Scratch(output.dtype)
+        for some, strip, windows in _windows(images, lane, geometry, scratch, apart):
+            y = rows[some, strip]
+            np.einsum("nhijwr,ijwr->nhwr", windows, kernels, out=y)
+            if shift is not None:
+                y += shift
+
+    blocks.run(convolve, blocks.lanes(geometry))
 
 
-def _lines_shape(images: np.ndarray, geometry: Geometry) -> tuple[int, int, int, int]:
-    """Shape (s, s, c, pixels) of the lines of all smaller images, as much longer as a tap can shift."""
-    channels, length = _line_shape(images, geometry)
-    furthest = max(place.start for _, _, _, place in _taps(geometry, length))
-    return *geometry.stride, channels, length + furthest
+def _runs(geometry: Geometry) -> tuple[int, int]:
+    """How many runs of how many numbers a row of outputs is: (1, W' * C), or (W', C)."""
+    width, C = geometry.out_size[1], geometry.in_channels
+    return (1, width * C) if geometry.stride[1] == 1 else (width, C)
 
 
-def _images(lines: np.ndarray, geometry: Geometry, height: int, width: int) -> np.ndarray:
-    """The first rows and columns of the smaller images on lines (c, pixels): (n, c, height, width)."""
-    area = _dealt(geometry)[0] * _dealt(geometry)[1]
-    whole = lines[:, : lines.shape[1] // area * area]
-    return whole.reshape(len(lines), -1, *_dealt(geometry)).swapaxes(0, 1)[:, :, :height, :width]
+def _turned(geometry: Geometry) -> Geometry:
+    """The convolution of dY, with zeros between its pixels, that gives the gradient of x."""
+    (down, right), (height, width) = geometry.stride, geometry.out_size
+    spread = (height - 1) * down + 1, (width - 1) * right + 1
+    (top, _), (left, _), (covers_down, covers_right) = *geometry.padding, geometry.reach
+    before = covers_down - 1 - top, covers_right - 1 - left
+    sides = tuple(
+        (first, length + covers - 1 - first - size)
+        for first, length, covers, size in zip(before, geometry.size, geometry.reach, spread, strict=True)
+    )
+    return replace(geometry, size=spread, stride=(1, 1), padding=(sides[0], sides[1]))
 
 
-def _taps(geometry: Geometry, length: int) -> Iterator[tuple[int, int, tuple[int, int], slice]]:
-    """Yield each tap (i, j), the smaller image that it meets, and where on its line."""
-    width = _dealt(geometry)[1]
-    for i in range(geometry.kernel[0]):
-        for j in range(geometry.kernel[1]):
-            row, from_row = divmod(i * geometry.dilation[0], geometry.stride[0])
-            column, from_column = divmod(j * geometry.dilation[1], geometry.stride[1])
-            start = row * width + column
-            yield i, j, (from_row, from_column), slice(start, start + length)
+def _windows(
+    images: np.ndarray, lane: slice, geometry: Geometry, scratch: Scratch, apart: tuple[int, int] = (1, 1)
+) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Yield images of a lane, output rows, and what these see: (n, h, kH, kW, *runs), a view of `scratch`."""
+    (top, _), (left, _), (height, width) = *geometry.padding, geometry.out_size
+    (down, right), (spread_down, spread_right) = geometry.stride, geometry.dilation
+    C, itemsize = geometry.in_channels, images.itemsize
+    for some, strips in blocks.pieces(lane, height, BLOCK_BYTES // (width * C * itemsize)):
+        for strip in strips:
+            count, rows = some.stop - some.start, strip.stop - strip.start
+            seen = (rows - 1) * down + geometry.reach[0]
+            piece = scratch.take("piece", count, seen, geometry.padded[1], C)
+            _load(images[some], piece, top - strip.start * down, left, apart, scratch)
+            image, row, pixel, item = piece.strides
+            steps = row * down, row * spread_down, pixel * spread_right, pixel * right
+            shape = count, rows, *geometry.kernel, *_runs(geometry)
+            yield some, strip, np.ndarray(shape, piece.dtype, piece, 0, (image, *steps, item))
 
 
-def _phases(geometry: Geometry) -> Iterator[tuple[tuple[int, int], tuple[slice, slice], tuple[slice, slice]]]:
-    """Yield each smaller image, rows and columns of the image that it holds, and where it holds them."""
-    for row in range(geometry.stride[0]):
-        for column in range(geometry.stride[1]):
-            pairs = []
-            for axis, phase in ((0, row), (1, column)):
-                step, before = geometry.stride[axis], geometry.padding[axis][0]
-                first = (phase - before) % step  # of the image's rows that fall to this phase
-                count = len(range(first, geometry.size[axis], step))
-                place = (first + before) // step
-                pairs.append((slice(first, None, step), slice(place, place + count)))
-            yield (row, column), (pairs[0][0], pairs[1][0]), (pairs[0][1], pairs[1][1])
+def _load(
+    images: np.ndarray, piece: np.ndarray, top: int, left: int, apart: tuple[int, int], scratch: Scratch
+) -> None:
+    """Copy images (n, C, h, w) into piece (n, H, W, C) in zeros, `apart` - 1 of them between the pixels too.
 
-
-def _deal(images: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndarray:
-    """Deal images (n, c, H, W) in their zeros out to lines (s, s, c, pixels)."""
-    lines = scratch.take("lines", *_lines_shape(images, geometry))
-    lines[...] = 0
-    for phase, (rows, columns), (down, right) in _phases(geometry):
-        dealt = _images(lines[phase], geometry, *_dealt(geometry))[: len(images)]
-        dealt[:, :, down, right] = images[:, :, rows, columns]
-    return lines
-
-
-def _collect(lines: np.ndarray, images: np.ndarray, geometry: Geometry) -> None:
-    """Take images (n, c, H, W) back out of lines: the reverse of `_deal`."""
-    for phase, (rows, columns), (down, right) in _phases(geometry):
-        dealt = _images(lines[phase], geometry, *_dealt(geometry))[: len(images)]
-        images[:, :, rows, columns] = dealt[:, :, down, right]
-
-
-def _line(grad_output: np.ndarray, geometry: Geometry, scratch: Scratch) -> np.ndarray:
-    """The output's gradient (n, c, H', W') as lines (c, pixels), zero where rows and images wrap around."""
-    dy = scratch.take("y", *_line_shape(grad_output, geometry))
-    dy[...] = 0
-    _images(dy, geometry, *grad_output.shape[2:])[...] = grad_output
-    return dy
-
-
-def _pieces(lane: slice, geometry: Geometry, itemsize: int) -> list[Piece]:
-    """Cut a lane into pieces of so many images that a line is long, and so many channels that they fit."""
-    plane = _dealt(geometry)[0] * _dealt(geometry)[1] * itemsize
-    images = blocks.strips(lane.stop - lane.start, max(1, LINE_BYTES // plane))
-    together = max(part.stop - part.start for part in images)
-    channels = blocks.strips(geometry.in_channels, max(1, BLOCK_BYTES // (together * plane)))
-    return [(slice(lane.start + n.start, lane.start + n.stop), c) for n in images for c in channels]
+    The first pixel falls on row `top` and column `left`; what falls outside is left out.
+    """
+    if apart == (1, 1):
+        blocks.load(images[:, :, : max(0, piece.shape[1] - top)], piece, top, left, scratch)
+        return
+    piece[...] = 0
+    places = []
+    for first, step, length, room in zip((top, left), apart, images.shape[2:], piece.shape[1:3], strict=True):
+        begin, end = max(0, -(first // step)), min(length, -((first - room) // step))
+        places.append((slice(begin, max(begin, end)), slice(first + begin * step, None, step)))
+    (rows, down), (columns, across) = places
+    pixels = images[:, :, rows, columns].transpose(0, 2, 3, 1)
+    piece[:, down, across][:, : pixels.shape[1], : pixels.shape[2]] = pixels
