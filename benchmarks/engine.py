@@ -1,12 +1,15 @@
 """The engine's convolution against PyTorch's on the same CPU: speed, memory, growth, threads.
 
     python benchmarks/engine.py conv                     # all shapes, each at its best and as installed
-    python benchmarks/engine.py conv --mode best --only s2 --rounds 15
+    python benchmarks/engine.py conv --mode best --only "stride 2" --rounds 15
     python benchmarks/engine.py depthwise
-    python benchmarks/engine.py memory
-    python benchmarks/engine.py scaling
-    python benchmarks/engine.py threads
     python benchmarks/engine.py pixels
+    python benchmarks/engine.py memory
+    python benchmarks/engine.py threads
+    python benchmarks/engine.py scaling
+
+Each takes less than four minutes on two quiet cores and prints tables in Markdown. The last three run in mode
+*best* unless `--mode` says otherwise.
 
 Forward and backward (all three gradients) in float32, the same number of threads for both, the libraries
 taking turns; printed are medians of seconds and their ratio, engine / torch. *best*: glibc's allocator
@@ -92,6 +95,9 @@ PAUSE_SECONDS = 0.05
 WARM_UP = 2
 """Steps of a turn that are not counted: threads that slept wake up on one core, and part after a while."""
 
+ONE_MODE = ("memory", "threads", "scaling")
+"""Measurements that a default allocator changes little."""
+
 Name = TypeVar("Name")
 
 Variants = Mapping[str, tuple[Shape, ...]]
@@ -108,7 +114,7 @@ def main() -> None:
     parser.add_argument("what", choices=list(MEASUREMENTS))
     parser.add_argument("--mode", choices=["best", "installed"], help="one of the two only")
     parser.add_argument("--only", default="", help="variants whose name contains this")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each library")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each library")
     parser.add_argument(
         "--shape", default="", help="of `memory`: be the process; engine or torch, then numbers"
     )
@@ -118,7 +124,8 @@ def main() -> None:
         MEASUREMENTS[arguments.what](arguments)
         return
     print(processes.hardware(), flush=True)
-    for mode in [arguments.mode] if arguments.mode else ["best", "installed"]:
+    modes = ["best"] if arguments.what in ONE_MODE else ["best", "installed"]
+    for mode in [arguments.mode] if arguments.mode else modes:
         words = [arguments.what, "--inner", "--mode", mode, "--rounds", str(arguments.rounds)]
         _run([*words, "--only", arguments.only], mode)
 
@@ -157,7 +164,7 @@ def _begin(mode: str) -> None:
     torch.set_num_threads(parallel.threads())
     print(
         f"\nmode {mode}: allocator {'tuned' if tuned else 'as installed'}; {blas.kernel()}; "
-        f"{parallel.threads()} threads each"
+        f"{parallel.threads()} threads each\n"
     )
 
 
@@ -183,7 +190,7 @@ def _print_table(variants: Variants, arguments: argparse.Namespace) -> None:
                 flush=True,
             )
     mean = statistics.geometric_mean(ratios)
-    print(f"geometric mean {mean:.3f}, largest {max(ratios):.2f}, {len(ratios)} shapes")
+    print(f"\n**Geometric mean {mean:.3f}, largest {max(ratios):.2f}**, {len(ratios)} shapes.")
 
 
 def _faster(taken: dict[tuple[str, str], list[float]], library: str) -> tuple[float, str, list[float]]:
@@ -279,8 +286,9 @@ def memory(arguments: argparse.Namespace) -> None:
     if arguments.shape:
         _measure_memory(arguments)
         return
-    print(f"\nmode {arguments.mode}; MB of a process; in brackets, above what stood before the convolution")
+    print(f"\nmode {arguments.mode}; MB of a process; in brackets, above what stood before the convolution\n")
     print("| convolution | batch, in, size, out | torch | engine | ratio |\n|---|---|---|---|---|")
+    ratios = []
     for name, shapes in _chosen({**VARIANTS, **DEPTHWISE}, arguments).items():
         for shape in shapes:
             peaks = {}
@@ -295,11 +303,13 @@ def memory(arguments: argparse.Namespace) -> None:
                 ]
                 peaks[library] = [float(part) for part in processes.run(words).output.split()]
             torchs, ours = peaks["torch"], peaks["engine"]
+            ratios.append(ours[0] / torchs[0])
             print(
                 f"| {name} | {shape} | {torchs[0]:.0f} ({torchs[1]:.0f}) | {ours[0]:.0f} ({ours[1]:.0f}) | "
                 f"{ours[0] / torchs[0]:.2f} ({ours[1] / torchs[1]:.2f}) |",
                 flush=True,
             )
+    print(f"\n**Largest ratio {max(ratios):.2f}.**")
 
 
 def _numbers(shape: Shape) -> str:
@@ -347,14 +357,18 @@ def threads(arguments: argparse.Namespace) -> None:
     from striate.engine import parallel
 
     _begin(arguments.mode)
+    speedups = []
     print("| convolution | batch, in, size, out | one thread ms | two ms | speed-up |\n|---|---|---|---|---|")
     for name, shapes in _chosen({**VARIANTS, **DEPTHWISE}, arguments).items():
         for shape in shapes:
-            step = engine_step(shape)
+            step = engine_step(shape, channels_last=True)
             steps = {str(count): _with_threads(step, count) for count in (1, 2)}
             taken = take_turns(steps, arguments.rounds)
             one, two = statistics.median(taken["1"]), statistics.median(taken["2"])
+            speedups.append(one / two)
             print(f"| {name} | {shape} | {one * 1e3:.1f} | {two * 1e3:.1f} | {one / two:.2f} |", flush=True)
+    median = statistics.median(speedups)
+    print(f"\n**{min(speedups):.2f} to {max(speedups):.2f} times as fast, median {median:.2f}.**")
     parallel.set_threads(parallel.available_cores())
 
 
@@ -374,8 +388,8 @@ def pixels(arguments: argparse.Namespace) -> None:
     steps = {name: engine_step(REFERENCE_A, name) for name in ("pixels", "auto")}
     taken = take_turns(steps, arguments.rounds)
     slow, fast = statistics.median(taken["pixels"]), statistics.median(taken["auto"])
-    print(f"{REFERENCE_A}, 3x3, padding 1: pixels {slow * 1e3:.0f} ms, auto {fast * 1e3:.1f} ms")
-    print(f"{slow / fast:.1f} times as fast")
+    print("| batch, in, size, out | `pixels` ms | `auto` ms | times as fast |\n|---|---|---|---|")
+    print(f"| {REFERENCE_A} | {slow * 1e3:.0f} | {fast * 1e3:.1f} | **{slow / fast:.1f}** |")
 
 
 MEASUREMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
