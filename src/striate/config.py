@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -92,6 +93,10 @@ class TransferConfig(BaseModel):
         description="the new head stands in place of the last layer, or on the averaged or flattened "
         "feature maps",
     )
+    first_head: Literal["random", "features"] = Field(
+        "random",
+        description="how the new head begins: random, or as what --strategy features would end with",
+    )
     head_hidden: int | None = Field(
         None, ge=1, le=65_536, description="units of a hidden layer in the new head"
     )
@@ -144,6 +149,11 @@ class TrainConfig(TransferConfig, DataConfig):
     )
     target: float | None = Field(
         None, gt=0, le=1, description="recipe: accuracy that decides how much is trained, such as 0.94"
+    )
+    sizes: str | None = Field(
+        None,
+        description="sides in pixels at which training images enter, each for as many epochs: 64,96,128; the "
+        "last is that of the input",
     )
     epochs: int = Field(20, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="images a step")
@@ -202,6 +212,9 @@ class TrainConfig(TransferConfig, DataConfig):
         "auto", description="layout in memory"
     )
     num_workers: int | None = Field(None, ge=0, description="processes that decode large images")
+    keep_pixels: bool = Field(
+        False, description="decode large images once and keep them on disk at the size of the input"
+    )
     tensorboard: bool = Field(False, description="write TensorBoard events")
     audit: bool = Field(True, description="look for copies, leaks and shortcuts in the data")
     test_views: Literal["one", "flip", "shift", "flip-shift"] = Field(
@@ -217,6 +230,13 @@ class TrainConfig(TransferConfig, DataConfig):
         numbers = value.values() if isinstance(value, dict) else (value,)
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
             raise ValueError(f"expected a finite number, got {value}")
+        return value
+
+    @field_validator("sizes")
+    @classmethod
+    def _ascending(cls, value: str | None) -> str | None:
+        if value is not None and not _are_ascending(value.split(",")):
+            raise ValueError(f"expected rising sides in pixels, as in 64,96,128; got {value!r}")
         return value
 
     @model_validator(mode="after")
@@ -294,6 +314,14 @@ class VerifyConfig(DataConfig):
     optimizer: Literal["sgd", "adam", "adamw"] = Field("sgd", description="update rule")
     lr: float = Field(1e-3, gt=0, allow_inf_nan=False, description="learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
+
+
+def _are_ascending(texts: list[str]) -> bool:
+    """Whether these are whole numbers above 0, each larger than the one before."""
+    if not all(text.strip().isdecimal() for text in texts):
+        return False
+    numbers = [int(text) for text in texts]
+    return numbers[0] > 0 and all(first < second for first, second in itertools.pairwise(numbers))
 
 
 def located(name: str) -> str:

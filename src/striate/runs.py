@@ -142,6 +142,7 @@ class Run:
             self.metrics_file,
             self.audit_file,
             self.environment_file,
+            self.ladder_file,
             self.report,
         ]
 
@@ -191,6 +192,11 @@ class Run:
     def audit_file(self) -> Path:
         """What an audit found among the images of the training (JSON)."""
         return self.folder / "audit.json"
+
+    @property
+    def ladder_file(self) -> Path:
+        """What was tried within a budget, and what was kept (JSON)."""
+        return self.folder / "ladder.json"
 
     @property
     def environment_file(self) -> Path:
@@ -288,6 +294,10 @@ class Run:
     def audit(self) -> dict[str, Any]:
         """What an audit found among the images of the training; empty where there was none."""
         return self._json(self.audit_file) if self.audit_file.is_file() else {}
+
+    def ladder(self) -> dict[str, Any]:
+        """What was tried within a budget, as `ladder.json` holds it; empty where there was none."""
+        return self._json(self.ladder_file) if self.ladder_file.is_file() else {}
 
     def leaked(self) -> dict[str, set[str]]:
         """The images that have a copy among the training images: split -> paths.

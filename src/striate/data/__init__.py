@@ -15,6 +15,7 @@ from striate.data.existing import (
     read_images,
 )
 from striate.data.images import ArrayPixels, FilePixels, ImageSet, ImageSets, Pixels
+from striate.data.kept import keep_pixels
 from striate.data.named import NAMES
 from striate.data.prepare import prepare
 from striate.data.survey import Survey, survey
@@ -33,6 +34,7 @@ __all__ = [
     "cache_folder",
     "decode_images",
     "describe",
+    "keep_pixels",
     "list_images",
     "open_image",
     "prepare",

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import PIL
@@ -33,14 +34,24 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(kind: str, key: str) -> dict[str, np.ndarray] | None:
-    """Return the arrays of an entry; None if there is no such entry, or not a whole one."""
+def load(kind: str, key: str, *, mapped: bool = False) -> dict[str, np.ndarray] | None:
+    """Return the arrays of an entry; None if there is no such entry, or not a whole one.
+
+    Args:
+        kind: of the entry.
+        key: of the entry.
+        mapped: the arrays stay on disk and are read as they are used; they cannot be written.
+    """
+    mode: Literal["r"] | None = "r" if mapped else None
     folder = _entry(kind, key)
     try:
         record = json.loads((folder / "entry.json").read_text(encoding="utf-8"))
         if record["maker"] != _MAKER or record["key"] != key:
             return None
-        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in record["arrays"]}
+        arrays = {
+            name: np.load(folder / f"{name}.npy", mmap_mode=mode, allow_pickle=False)
+            for name in record["arrays"]
+        }
         whole = all(_checksum(arrays[name]) == checksum for name, checksum in record["arrays"].items())
         return arrays if whole else None
     except (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError):

@@ -239,3 +239,9 @@ class ImageSets:
     messages: tuple[str, ...]
     fingerprint: str
     groups: tuple[str, ...] | None = None
+
+    def digests(self, images: ImageSet) -> np.ndarray:
+        """Return uint8 (N, 32): the SHA-256 of each of the N images of one of the splits."""
+        known = dict(zip(self.facts["path"], self.facts["sha256"], strict=True))
+        content = b"".join(bytes.fromhex(known[path]) for path in images.paths)
+        return np.frombuffer(content, np.uint8).reshape(-1, 32)

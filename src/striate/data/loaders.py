@@ -5,7 +5,7 @@ Needs torch, which is why the room's `__init__` leaves this module out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +59,7 @@ class Batches:
         cutmix: float = 0.0,
         num_classes: int,
         num_workers: int = 0,
+        sides: Sequence[int] = (),
     ) -> None:
         """Prepare batches; nothing is read yet.
 
@@ -73,6 +74,7 @@ class Batches:
             mixup: parameter a of mixup's Beta(a, a); 0 leaves mixup out.
             cutmix: likewise for cutmix; not both.
             num_classes: K, the width of mixed targets.
+            sides: pixels to which images are brought down in each epoch, before anything else; empty: none.
             num_workers: decoding processes for images that are not in memory; 0 decodes in this process.
 
         Raises:
@@ -91,6 +93,7 @@ class Batches:
         self.mixup = mixup
         self.cutmix = cutmix
         self.num_classes = num_classes
+        self.sides = tuple(sides)
         self.epoch = 0
         self.clock: Clock = UNTIMED
         self.num_workers = 0 if images.pixels.in_memory else num_workers
@@ -120,6 +123,8 @@ class Batches:
         """Augment, normalise and mix a decoded batch, uint8 (B, C, H, W)."""
         labels = torch.from_numpy(self.images.labels[indices])
         with self.clock.part("augment"):
+            if self.sides:
+                raw = shrink(raw, self.sides[epoch])
             varied = augmentation.augment(raw, self.augment, seed=self.seed, epoch=epoch, indices=indices)
         with self.clock.part("normalize"):
             inputs = normalize(varied, self.preprocess)
@@ -142,6 +147,13 @@ class Batches:
             epoch=epoch,
             indices=indices,
         )
+
+
+def shrink(images: torch.Tensor, side: int) -> torch.Tensor:
+    """Return uint8 `images` (B, C, H, W) at `side` x `side` pixels, averaged over what falls into each."""
+    if images.shape[2:] == (side, side):
+        return images
+    return torch.nn.functional.interpolate(images, (side, side), mode="bilinear", antialias=True)
 
 
 def normalize(images: torch.Tensor, preprocess: Preprocess) -> torch.Tensor:

@@ -12,7 +12,7 @@ Features come from ONNX Runtime; torch is imported only to make a network's ONNX
 """
 
 from striate.features.axes import LinearHead, PrincipalAxes
-from striate.features.extraction import Features, Frozen, cached_features
+from striate.features.extraction import Features, Frozen, cached_features, missing_features
 from striate.features.extractors import Extractor, OnnxExtractor, TorchExtractor
 from striate.features.folds import make_folds
 from striate.features.heads import TrainedHead, train_head
@@ -32,5 +32,6 @@ __all__ = [
     "TrainedHead",
     "cached_features",
     "make_folds",
+    "missing_features",
     "train_head",
 ]

@@ -98,6 +98,12 @@ def cached_features(
     return Features(_mean(known, numbers), len(missing), tuple(messages))
 
 
+def missing_features(digests: np.ndarray, preprocess: Preprocess, frozen: Frozen) -> list[int]:
+    """Return the numbers of the images whose features are not kept; arguments as for `cached_features`."""
+    known = [FeatureStore(_key(frozen, preprocess, view)).find(digests) for view in VIEWS[preprocess.views]]
+    return [number for number in range(len(digests)) if any(number not in found for found in known)]
+
+
 def _mean(known: Mapping[View, Mapping[int, np.ndarray]], numbers: Sequence[int]) -> np.ndarray:
     """Return float32 (N, F): the mean over the views of what is known of each image."""
     first, *others = known.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from striate import bundle
 from striate.errors import SpecError, UserError
 from striate.evaluation import predictions_table
-from striate.schemas import Predictions
+from striate.schemas import SPLITS, Predictions
 from striate.workflows import records, results
 from striate.workflows.calibration import calibrate
 from striate.workflows.drawing import DrawingProcess
@@ -192,7 +192,7 @@ def open_network(
 
         return split(assemble(described, shape, classes, arrays)).extractor
 
-    key = checksum(body) + f" {_below_head(described).to_dict()}"
+    key = checksum(body) + f" {_below_head(described).to_dict()} {shape}"  # its ONNX file is of one shape
 
     def written() -> bytes | None:
         return _onnx_of(described, shape, classes, arrays)
@@ -229,20 +229,34 @@ def _onnx_of(
         return None
 
 
-def fit(network: FrozenNetwork, config: TrainConfig, sets: ImageSets, listener: Listener) -> FittedOnFeatures:
+def fit(
+    network: FrozenNetwork,
+    config: TrainConfig,
+    sets: ImageSets,
+    listener: Listener,
+    splits: Collection[str] = SPLITS,
+) -> FittedOnFeatures:
     """Compute features, choose the penalty on the training images alone, and train the head.
+
+    Args:
+        network: whose head is to be trained.
+        config: its seed counts.
+        sets: the images.
+        listener: hears how it goes.
+        splits: that are looked at; those besides `train` are predicted.
 
     Raises:
         DataError: a file cannot be read any more.
     """
     started = time.perf_counter()
     parts = {"train": sets.train, "val": sets.val, "test": sets.test}
-    found = _features(network.frozen, sets, {name: part for name, part in parts.items() if part}, listener)
+    parts = {name: part for name, part in parts.items() if part and name in splits}
+    found = features_of(network.frozen, sets, parts, listener)
     listener.stage("training the head", 0, 1)
     trained, remarks = _train_head(network, found["train"].values, config, sets)
     listener.stage("training the head", 1, 1)
     predictions = {
-        name: _predict(trained.head, found[name].values, part, sets.class_names)
+        name: predict(trained.head, found[name].values, part, sets.class_names)
         for name, part in parts.items()
         if part is not None and name != "train"
     }
@@ -276,19 +290,16 @@ def _train_head(
     return hidden, [f"The hidden layer {verdict} ({compared})."]
 
 
-def _features(
+def features_of(
     frozen: Frozen, sets: ImageSets, parts: Mapping[str, ImageSet], listener: Listener
 ) -> dict[str, Features]:
     """Return the features of each split, in the order of its images."""
     from striate.features import cached_features
 
-    digests = dict(zip(sets.facts["path"], sets.facts["sha256"], strict=True))
-    found = {}
-    for name, part in parts.items():
-        known = b"".join(bytes.fromhex(digests[path]) for path in part.paths)
-        rows = np.frombuffer(known, np.uint8).reshape(-1, 32)
-        found[name] = cached_features(part.pixels, rows, sets.preprocess, frozen, listener.stage)
-    return found
+    return {
+        name: cached_features(part.pixels, sets.digests(part), sets.preprocess, frozen, listener.stage)
+        for name, part in parts.items()
+    }
 
 
 def _groups(sets: ImageSets) -> Sequence[str] | None:
@@ -299,9 +310,10 @@ def _groups(sets: ImageSets) -> Sequence[str] | None:
     return [groups[path] for path in sets.train.paths]
 
 
-def _predict(
+def predict(
     head: LinearHead | HiddenHead, features: np.ndarray, images: ImageSet, class_names: Sequence[str]
 ) -> Predictions:
+    """Return what the network with this head puts out for images with these features, float32 (N, F)."""
     logits = head.logits(features).astype(np.float32)
     return Predictions(tuple(images.paths), images.labels, logits, tuple(class_names))
 

@@ -15,6 +15,7 @@ from striate.errors import RunError, TrainingError, UserError
 from striate.runs import Run
 from striate.workflows import on_features, records, results, transfer
 from striate.workflows.calibration import calibrate
+from striate.workflows.first_head import begin_with_features
 from striate.workflows.kernel_course import KernelCourse
 from striate.workflows.listener import Listener
 from striate.workflows.run_audit import audit_run
@@ -36,6 +37,8 @@ def train(
     out: PathLike | None = None,
     config: PathLike | None = None,
     resume: PathLike | None = None,
+    budget: str | None = None,
+    started: float | None = None,
     listener: Listener | None = None,
     **settings: Any,
 ) -> Run:
@@ -46,6 +49,9 @@ def train(
         out: folder of the run; by default `runs/<data>-<model>`, with a number where that is taken.
         config: settings of an earlier run (`config.yaml`); `data` and `settings` overrule them.
         resume: folder of a run that was cut short, to be continued from its last whole epoch.
+        budget: time for everything, such as `90s`, `2m` or `1h`: networks and strategies are tried, the quick
+            ones first, and one is kept where it is better by more than chance (`striate.workflows.ladder`).
+        started: when the budget began, by `time.monotonic`; by default now.
         listener: hears how it goes.
         **settings: fields of `striate.config.TrainConfig`: `model="custom-cnn"`, `epochs=10`, ...
 
@@ -59,6 +65,10 @@ def train(
     listener = listener or Listener()
     if data is not None:
         settings["data"] = os.fspath(data)
+    if budget is not None:
+        from striate.workflows.ladder import climb
+
+        return climb(budget, started, settings, out=out, other=config or resume, listener=listener)
     if resume is not None:
         return _resume(Run.open(resume), settings, out or config, listener)
     if config is not None:
@@ -166,6 +176,10 @@ class Training:
 
             check_settings(config)
         network, source, plan = transfer.build_network(choice, config, sets, begun_with)
+        if config.first_head == "features" and begun_with is None:
+            begin_with_features(network, choice, config, sets, listener)
+        if config.keep_pixels:
+            sets = transfer.keep_pixels(sets, listener)
         return cls(config, choice, sets, source, plan, network, *_batches(config, sets))
 
     def with_found_lr(self, listener: Listener) -> Training:
@@ -223,11 +237,14 @@ def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
         from striate.data import loaders
 
         make = loaders.Batches
+        sides = sides_of(config, sets.preprocess.height)
         own["num_workers"] = default_workers() if config.num_workers is None else config.num_workers
     else:
         from striate.data import array_batches
 
         make = array_batches.ArrayBatches
+        if config.sizes is not None:
+            raise UserError("--sizes needs PyTorch; choose --engine torch, or leave it out.")
     train = make(
         sets.train,
         sets.preprocess,
@@ -238,11 +255,33 @@ def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
         mixup=config.mixup,
         cutmix=config.cutmix,
         **own,
+        **({"sides": sides} if config.sizes else {}),
     )
     if sets.val is None:
         return train, None
     size = max(config.batch_size, VALIDATION_BATCH)
     return train, make(sets.val, sets.preprocess, size, shuffle=False, **own)
+
+
+def sides_of(config: TrainConfig, input_side: int) -> list[int]:
+    """Return the side of the training images in each epoch; empty: always that of the input.
+
+    Raises:
+        UserError: the last is not that of the input, or there are fewer epochs than sizes.
+    """
+    if config.sizes is None:
+        return []
+    sizes = [int(text) for text in config.sizes.split(",")]
+    if sizes[-1] != input_side:
+        raise UserError(
+            f"--sizes ends with {sizes[-1]}, but the input has {input_side} pixels; choose --image-size "
+            f"{sizes[-1]}, or let --sizes end with {input_side}."
+        )
+    if len(sizes) > config.epochs:
+        raise UserError(
+            f"--sizes has {len(sizes)} sizes, --epochs {config.epochs}; choose fewer, or train longer."
+        )
+    return [sizes[epoch * len(sizes) // config.epochs] for epoch in range(config.epochs)]
 
 
 def default_workers() -> int:
@@ -284,6 +323,8 @@ def _check_same(run: Run, config: TrainConfig, settings: dict[str, Any]) -> None
 def _check_unfinished(run: Run) -> None:
     """Refuse to resume a run that has nothing left to do, or cannot go on."""
     stopped = run.facts()["training"].get("stopped")
+    if run.ladder_file.is_file():
+        raise RunError(f"{run.folder} climbed a ladder, which is not resumed. Start a new one with --budget.")
     if stopped in ("finished", "early") and run.report.is_file():  # else it was cut short after training
         raise RunError(f"{run.folder} is finished: it has its report. Start a new run.")
     if stopped == "non-finite":
@@ -299,7 +340,7 @@ def _finish(run: Run, training: Training, fitted: Fitted, listener: Listener) ->
     classifier = load(run.model, fitted.engine.device, training.config.engine)
     splits = {"val": training.sets.val, "test": training.sets.test}
     results.predict_splits(run, classifier, splits, listener)
-    records.write_facts(run, training.choice, training.sets, training.source, _outcome(fitted))
+    records.write_facts(run, training.choice, training.sets, training.source, outcome(fitted))
     results.measure_views(run, classifier, training.sets.test, training.config.test_views, listener)
     calibrate(run)
     audit_run(run, training.config, training.sets, listener)
@@ -312,7 +353,8 @@ def _finish(run: Run, training: Training, fitted: Fitted, listener: Listener) ->
     return run
 
 
-def _outcome(fitted: Fitted) -> dict[str, Any]:
+def outcome(fitted: Fitted) -> dict[str, Any]:
+    """Return what `run.json` says of a training."""
     return {
         "stopped": fitted.stopped,
         "message": fitted.message,

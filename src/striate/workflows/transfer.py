@@ -108,6 +108,19 @@ def prepare_images(
     return sets
 
 
+def keep_pixels(sets: ImageSets, listener: Listener) -> ImageSets:
+    """Return the images with those for training and validation decoded once, and kept on disk."""
+    from striate.data import keep_pixels as keep
+
+    kept = {}
+    for name, part in (("train", sets.train), ("val", sets.val)):
+        if part is not None:
+            kept[name], message = keep(part, sets.digests(part), sets.preprocess, listener.stage)
+            if message:
+                listener.message(message)
+    return replace(sets, **kept)
+
+
 def as_input(own: Preprocessing) -> Preprocess:
     """Return what the network was trained with as the settings of an image's way in."""
     height, width = own.size
