@@ -70,6 +70,14 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Continue a run that was cut short.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="With --model auto: networks and strategies are tried within this time (90s, 2m, 1h), and one "
+            "is kept where it is better by more than chance.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     log: Logged = Log.text,
     settings: dict[str, Any] | None = None,
@@ -79,8 +87,13 @@ def train(
     from striate.workflows.train import train as run_training
 
     tune()
+    given: dict[str, Any] = {"out": out, "config": config, "resume": resume, **(settings or {})}
+    if budget is not None:
+        from striate.workflows.ladder.budget import process_started
+
+        given |= {"budget": budget, "started": process_started()}
     with listener_for(log, quiet) as listener:
-        run = run_training(data, out=out, config=config, resume=resume, listener=listener, **settings or {})
+        run = run_training(data, listener=listener, **given)
     listener.show_run(run)
     if run.facts()["training"]["stopped"] == "interrupted":
         raise typer.Exit(130)

@@ -49,6 +49,7 @@ class ReportContext:
         total: the weighted total of an evaluation on several sets (`evaluation.sets`); None elsewhere.
         gallery: the images of `split` to show (`gallery.choose`); None: no images.
         audit: `audit.json`: what an audit found among the images, or why there was none (`skipped`).
+        ladder: `ladder.json`: what was tried within a budget; empty where there was none.
         messages: named messages about the data and the run.
         quarantined: number of images that could not be used.
         quarantine: some of them, as (path, reason).
@@ -72,6 +73,7 @@ class ReportContext:
     total: Mapping[str, Any] | None = None
     gallery: Mapping[str, Any] | None = None
     audit: Mapping[str, Any] = field(default_factory=dict)
+    ladder: Mapping[str, Any] = field(default_factory=dict)
     messages: Sequence[str] = ()
     quarantined: int = 0
     quarantine: Sequence[tuple[str, str]] = ()
@@ -149,6 +151,7 @@ def context_from_run(
         total=run.total(),
         gallery=_gallery(run, split, thumbnails, maps),
         audit=run.audit(),
+        ladder=run.ladder(),
         messages=(*data.get("messages", ()), *messages),
         quarantined=len(quarantine),
         quarantine=quarantine[:QUARANTINE_ROWS],
@@ -230,6 +233,7 @@ def _files(run: Run) -> dict[str, str]:
         run.facts_file: "what data, network and training turned out to be",
         run.environment_file: "versions and hardware",
         run.audit_file: "copies, leaks and shortcuts among the images",
+        run.ladder_file: "what was tried within the budget, and what it cost",
         run.model: "the model: weights, class names, preprocessing",
         run.figures: "the figures, as PNG and SVG",
         run.checkpoints: "what resuming needs",

@@ -36,7 +36,9 @@ class _OutOfTimeError(Exception):
     """The audit took too long."""
 
 
-def audit_run(run: Run, config: TrainConfig, sets: ImageSets, listener: Listener) -> None:
+def audit_run(
+    run: Run, config: TrainConfig, sets: ImageSets, listener: Listener, seconds: float | None = None
+) -> None:
     """Write `audit.json` into `run`: copies, leaks and shortcuts among the images that it used.
 
     What was found for the same images, labels and splits before is remembered. An audit that takes too long,
@@ -47,17 +49,20 @@ def audit_run(run: Run, config: TrainConfig, sets: ImageSets, listener: Listener
         config: its settings.
         sets: its images.
         listener: hears how it goes.
+        seconds: it may take; None: 20 s, or more after a long training.
     """
-    files.write_json(run.audit_file, _found(run, config, sets, listener))
+    if seconds is None:
+        seconds = max(SECONDS, SHARE_OF_TRAINING * run.facts()["training"].get("seconds", 0.0))
+    files.write_json(run.audit_file, find(config, sets, listener, seconds))
 
 
-def _found(run: Run, config: TrainConfig, sets: ImageSets, listener: Listener) -> dict[str, Any]:
+def find(config: TrainConfig, sets: ImageSets, listener: Listener, seconds: float) -> dict[str, Any]:
+    """Return what `audit.json` holds, remembered or found now; see `audit_run`."""
     if not config.audit:
         return {"skipped": SWITCHED_OFF}
     remembered = cache_folder() / "audits" / f"{_key(sets)[:40]}.json"
     if (known := _read(remembered)) is not None:
         return known
-    seconds = max(SECONDS, SHARE_OF_TRAINING * run.facts()["training"].get("seconds", 0.0))
     try:
         found = _audit(config, sets, _until(time.monotonic() + seconds, listener))
     except _OutOfTimeError:

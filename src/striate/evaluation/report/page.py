@@ -18,6 +18,7 @@ from striate.evaluation.report import (
     confusion,
     honesty,
     images,
+    ladder,
     opening,
     scores,
     thresholds,
@@ -89,6 +90,7 @@ def _sections(context: ReportContext) -> dict[str, Any]:
         curves = charts.learning_curves(history, opening.kept_epoch(context, history), context.goal)
     return {
         "scores": scores.table(context, history is not None),
+        "ladder": ladder.section(context.ladder),
         "curves": curves,
         "confusion": shown,
         "pairs": classes.pairs(entry),

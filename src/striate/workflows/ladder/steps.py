@@ -1,0 +1,92 @@
+"""The steps of a ladder, each with what may come in its place where time is short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from striate.workflows.transfer import EMBEDDED, FROM_SCRATCH
+
+FEATURES = "features"
+UPPER = "above_block3.branch3.above_block5.branch3.above_block8.branch3.above_block11"
+"""Where the second half of the embedded network begins: below, 11 of 16 blocks stay as they are."""
+FINE_TUNING: Mapping[str, Any] = {
+    "model": EMBEDDED,
+    "first_head": "features",
+    "keep_pixels": True,
+    "optimizer": "adamw",
+    "weight_decay": 0.01,
+    "schedule": "one-cycle",
+    "augment": "flip-crop",
+    "label_smoothing": 0.05,
+    "batch_size": 32,
+}
+"""What all steps that change pretrained weights have in common."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A way to train.
+
+    Attributes:
+        name: of the step.
+        settings: fields of `striate.config.TrainConfig` beside the user's.
+        share: of the time that is left, above 0 and up to 1, which it may take.
+        least_epochs: with fewer it is not worth while; 0 where there are none, as for `features`.
+        most_epochs: more than these bring nothing.
+        least_work: a training image takes at least so many times what its features took; 0: not known.
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    share: float = 1.0
+    least_epochs: int = 0
+    most_epochs: int = 0
+    least_work: float = 0.0
+
+
+Rung = tuple[Step, ...]
+"""A step, and what is done instead where it does not fit into the time: the first that fits is done."""
+
+
+def photo_steps() -> tuple[Rung, ...]:
+    """Return the steps for photos: frozen features; part of the network; all of it."""
+    norm = FINE_TUNING | {"strategy": "norm", "lr": 2e-3}
+    partial = FINE_TUNING | {"strategy": "partial", "freeze": UPPER, "lr": 1e-3}
+    full = FINE_TUNING | {"strategy": "full", "first_lr": 0.3, "lr": 1e-3}
+    return (
+        (Step(FEATURES, {"model": EMBEDDED, "strategy": "features"}),),
+        (
+            Step("norm", norm, share=0.4, least_epochs=4, most_epochs=10, least_work=2.5),
+            Step("partial", partial, share=0.4, least_epochs=2, most_epochs=10, least_work=1.2),
+        ),
+        tuple(
+            Step(
+                "full",
+                full | {"image_size": side},
+                least_epochs=least,
+                most_epochs=20,
+                least_work=3 * (side / 224) ** 2,
+            )
+            for side, least in ((224, 6), (160, 6), (128, 2))
+        ),
+    )
+
+
+def small_image_steps() -> tuple[Rung, ...]:
+    """Return the steps for small images: networks from scratch, each larger than the one before."""
+    common = {"model": FROM_SCRATCH, "augment": "flip-crop", "label_smoothing": 0.05}
+    widths = (("small", 12, 0.15, 1), ("medium", 24, 0.35, 2), ("large", 48, 1.0, 3))
+    return tuple(
+        (
+            Step(
+                f"{FROM_SCRATCH}, {name}",
+                common | {"model_options": {"width": width}},
+                share=share,
+                least_epochs=least,
+                most_epochs=20,
+            ),
+        )
+        for name, width, share, least in widths
+    )
