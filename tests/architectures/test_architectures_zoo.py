@@ -27,6 +27,8 @@ CASES = [
     ("mynet", {"dropout": 0.2}, None),
     ("speed-cnn", {}, 1_972_768),
     ("speed-cnn", {"width": 8, "growth": 2, "kernel": 3}, None),
+    ("photo-net", {}, None),
+    ("photo-net", {"width": 8, "dropout": 0.2}, None),
     ("simple-cnn", {}, 26_800),
     ("simple-cnn", {"hidden": 16}, None),
     ("custom-cnn", {}, 2_237_610),

@@ -95,6 +95,21 @@ def speed_cnn(*, width: int = 64, growth: int = 4, kernel: int = 2) -> Layers:
     return [*layers, AdaptiveMaxPool2d(1), Flatten(), last]
 
 
+def photo_net(*, width: int = 48, dropout: float = 0.0) -> Layers:
+    """Eight residual blocks in four stages, as ResNet-18, for photos of 48 to 256 pixels from scratch.
+
+    Two 3x3 convolutions and a pooling bring the image to a quarter of its side; each of the later stages
+    halves it once more and doubles the channels, of which the first has `width` (ResNet-18: 64). After He et
+    al. 2016 (Deep residual learning, table 1); the stem after He et al. 2019 (Bag of tricks, fig. 2).
+    """
+    first = Conv2d(width, 3, stride=2, padding=1, bias=False, init="he")
+    layers: Layers = [first, BatchNorm(), ReLU(), *_normalised_conv(width), MaxPool2d(2)]
+    for stage in range(4):
+        channels = width * 2**stage
+        layers += [*_residual(channels, stride=1 if stage == 0 else 2), *_residual(channels)]
+    return [*layers, AdaptiveAvgPool2d(1), Flatten(), *_dropout(dropout), Linear(NUM_CLASSES)]
+
+
 def simple_cnn(*, hidden: int = 10) -> Layers:
     """Two small convolutions, one pooling, one linear layer: 26,800 parameters."""
     return [
@@ -239,6 +254,16 @@ def _normalised_conv(channels: int) -> Layers:
     return [Conv2d(channels, 3, padding=1, bias=False, init="he"), BatchNorm(), ReLU()]
 
 
+def _residual(channels: int, stride: int | None = None) -> Layers:
+    """A block of two convolutions; with a `stride`, its shortcut is a 1x1 convolution with the same."""
+    first = Conv2d(channels, 3, stride=stride or 1, padding=1, bias=False, init="he")
+    second = Conv2d(channels, 3, padding=1, bias=False, init="he")
+    around: Layers | None = None
+    if stride is not None and stride > 1:
+        around = [Conv2d(channels, 1, stride=stride, bias=False, init="he"), BatchNorm()]
+    return [Residual([first, BatchNorm(), ReLU(), second, BatchNorm()], around), ReLU()]
+
+
 def _dropout(p: float) -> Layers:
     return [Dropout(p)] if p else []
 
@@ -248,6 +273,7 @@ NETS = {
     for net in (
         Net("mynet", mynet, (1, 28, 28)),
         Net("speed-cnn", speed_cnn, (3, 32, 32)),
+        Net("photo-net", photo_net, (3, 128, 128)),
         Net("simple-cnn", simple_cnn, (3, 32, 32)),
         Net("custom-cnn", custom_cnn, (3, 32, 32)),
         Net("vgg6", vgg6, (3, 32, 32)),
