@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
@@ -13,7 +12,7 @@ from PIL import Image
 
 from striate.data import open_image
 from striate.explain.framing import on_picture
-from striate.explain.overlay import heat, overlay
+from striate.explain.overlay import as_png, heat, overlay
 from striate.schemas import Preprocess
 
 if TYPE_CHECKING:
@@ -70,16 +69,19 @@ class Explanation:
         """Return the image as it is, upright, at its full resolution; read anew each time."""
         return open_image(self.item)
 
+    def drawn(self) -> tuple[Image.Image, np.ndarray]:
+        """Return the image as it is and the map on it, read once: `picture` and `overlay`."""
+        picture = self.picture()
+        shares = heat(on_picture(self.importance, picture.size, self.preprocess))
+        return picture, overlay(picture, shares)
+
     def overlay(self) -> np.ndarray:
         """Return the map on the image at its full resolution, uint8 (H, W, 3)."""
-        picture = self.picture()
-        return overlay(picture, heat(on_picture(self.importance, picture.size, self.preprocess)))
+        return self.drawn()[1]
 
     def overlay_png(self) -> bytes:
         """Return `overlay` as a PNG file."""
-        buffer = io.BytesIO()
-        Image.fromarray(self.overlay()).save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
+        return as_png(self.overlay())
 
     def figure(self) -> Figure:
         """Return image, map, curves and verdict as a matplotlib figure."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 
 import numpy as np
 from PIL import Image
@@ -53,6 +54,13 @@ def overlay(picture: Image.Image, shares: np.ndarray) -> np.ndarray:
     tinted[unseen] = UNSEEN * quiet[unseen]
     mixed: np.ndarray = np.rint(tinted).astype(np.uint8)
     return mixed
+
+
+def as_png(image: np.ndarray) -> bytes:
+    """Return an image, uint8 (H, W, 3), as a PNG file, quickly packed."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from striate.explain.chart import curves_svg
@@ -48,13 +49,21 @@ class Shown:
     curves: str
 
 
-def show(explanation: Explanation, side: int = SIDE) -> Shown:
-    """Return an explanation with small pictures, the image and the map on it."""
-    picture = explanation.picture()
+def show(
+    explanation: Explanation, side: int = SIDE, drawn: tuple[Image.Image, np.ndarray] | None = None
+) -> Shown:
+    """Return an explanation with small pictures, the image and the map on it.
+
+    Args:
+        explanation: what is shown.
+        side: longest side of the pictures in pixels.
+        drawn: what `explanation.drawn()` returned; None: it is drawn here.
+    """
+    picture, laid = explanation.drawn() if drawn is None else drawn
     return Shown(
         explanation,
         _uri(picture, side),
-        _uri(Image.fromarray(explanation.overlay()), side),
+        _uri(Image.fromarray(laid), side),
         max(picture.size) <= TINY,
         "" if explanation.measures is None else curves_svg(explanation.measures.curves),
     )

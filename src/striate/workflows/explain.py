@@ -106,14 +106,14 @@ def explain(
     folder = choose_folder(f"{subject.name}-explain", out, images)
     for text in (*subject.warnings, *_costs(subject, method, layer)):
         listener.message(text)
-    explanations, shown = _explain_all(subject, request, found, problems, listener)
+    explanations = _explain_all(subject, request, found, problems, listener)
     for path, reason in problems:
         listener.message(f"{path}: {reason}")
     if not explanations:
         raise DataError(
             f"none of the {len(problems)} images could be read; the first: {': '.join(problems[0])}."
         )
-    return _write(folder, subject, explanations, shown, problems, listener)
+    return _write(folder, subject, explanations, problems, listener)
 
 
 def _find_images(
@@ -155,13 +155,11 @@ def _explain_all(
     images: _Images,
     problems: list[tuple[str, str]],
     listener: Listener,
-) -> tuple[list[Explanation], list[Shown]]:
+) -> list[Explanation]:
     from striate.explain import explain_images
-    from striate.explain.page import MANY, SIDE, SMALL_SIDE, show
 
     total = len(images.items)
     explanations: list[Explanation] = []
-    shown: list[Shown] = []
     listener.stage("explaining", 0, total)
     found = explain_images(
         subject,
@@ -173,43 +171,46 @@ def _explain_all(
     )
     for explanation in found:
         explanations.append(explanation)
-        if len(shown) < ON_PAGE:
-            shown.append(show(explanation, SMALL_SIDE if total > MANY else SIDE))
         listener.stage("explaining", len(explanations), total)
-    return explanations, shown
+    return explanations
 
 
 def _write(
     folder: Path,
     subject: Subject,
     explanations: Sequence[Explanation],
-    shown: Sequence[Shown],
     problems: Sequence[tuple[str, str]],
     listener: Listener,
 ) -> Explained:
     from striate.data.parallel import each
-    from striate.explain.page import render
+    from striate.explain.page import MANY, SIDE, SMALL_SIDE, render
 
+    side = SMALL_SIDE if len(explanations) > MANY else SIDE
     numbered = [(f"{number:04d}", one) for number, one in enumerate(explanations, start=1)]
-    work = each(lambda one: _write_png(folder, *one), numbered, "writing pictures", listener.stage)
-    pictures = list(work)
+    work = each(lambda one: _draw(folder, side, *one), numbered, "writing pictures", listener.stage)
+    drawn = list(work)
     facts = [
         {"number": number, "picture": picture} | one.facts()
-        for (number, one), picture in zip(numbered, pictures, strict=True)
+        for (number, one), (picture, _) in zip(numbered, drawn, strict=True)
     ]
     files.write_json(folder / FACTS, {"model": subject.name, "images": facts, "problems": list(problems)})
     files.write_bytes(folder / MAPS, _maps({number: one.values for number, one in numbered}, facts))
     page = ReportFile(folder / PAGE)
     title = explanations[0].name if len(explanations) == 1 else folder.resolve().name
+    shown = [one for _, one in drawn if one is not None]
     files.write_text(Path(page), render(shown, title=title, model=subject.name, problems=problems))
     return Explained(tuple(explanations), folder, page, tuple(problems))
 
 
-def _write_png(folder: Path, number: str, explanation: Explanation) -> str:
-    """Write the map on its image; return the file's name."""
+def _draw(folder: Path, side: int, number: str, explanation: Explanation) -> tuple[str, Shown | None]:
+    """Write the map on its image; return the file's name and, of the first ones, what the page shows."""
+    from striate.explain.overlay import as_png
+    from striate.explain.page import show
+
+    drawn = explanation.drawn()  # the image is read and overlaid once
     name = picture_name(number, Path(explanation.name).stem)
-    files.write_bytes(folder / name, explanation.overlay_png())
-    return name
+    files.write_bytes(folder / name, as_png(drawn[1]))
+    return name, show(explanation, side, drawn) if int(number) <= ON_PAGE else None
 
 
 def _maps(values: dict[str, np.ndarray], facts: Sequence[Any]) -> bytes:
