@@ -165,18 +165,12 @@ def rows_of(images: np.ndarray, name: str, scratch: Scratch) -> np.ndarray:
 
 
 def sum_pixels(images: np.ndarray) -> np.ndarray:
-    """Sum (N, C, H, W) over images and pixels: (C,)."""
-    parts = share(images.shape[0])
-    sums = np.zeros((len(parts), images.shape[1]), images.dtype)
-
-    def add(lane: slice) -> None:
-        total, pixels = sums[parts.index(lane)], images[lane].transpose(0, 2, 3, 1)
-        if pixels.flags.c_contiguous:  # a product: NumPy's sum would make a loop of every pixel
-            rows = pixels.reshape(-1, images.shape[1])
-            np.matmul(np.ones(len(rows), rows.dtype), rows, out=total)
-        else:
-            images[lane].sum(axis=(0, 2, 3), out=total)
-
-    run(add, parts)
-    total: np.ndarray = sums.sum(axis=0)
+    """Sum (n, C, h, w) over images and pixels: (C,)."""
+    total = np.empty(images.shape[1], images.dtype)
+    pixels = images.transpose(0, 2, 3, 1)
+    if pixels.flags.c_contiguous:  # a product: NumPy's sum would make a loop of every pixel
+        rows = pixels.reshape(-1, images.shape[1])
+        np.matmul(np.ones(len(rows), rows.dtype), rows, out=total)
+    else:
+        images.sum(axis=(0, 2, 3), out=total)
     return total

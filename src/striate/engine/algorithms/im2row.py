@@ -19,8 +19,6 @@ large or oblong kernels) or has too few tiles to pay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from striate.engine.algorithms import blocks
@@ -28,9 +26,7 @@ from striate.engine.algorithms.banding import Band
 from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.algorithms.im2col import TOLERANCE as TOLERANCE
-
-ROWS_BYTES = 1 << 20
-"""Size of the rows made at a time: with what is multiplied by them, they fit a core's own cache."""
+from striate.engine.algorithms.rows import image_to_rows, rows_to_image
 
 COPYING = 10
 """Multiply-adds of a product in whose time one number is copied, about."""
@@ -117,9 +113,13 @@ def _turned(
     kernels = band.spread(weight[:, :, ::-1, ::-1].swapaxes(0, 1))
     grad_x = blocks.channels_last(geometry.in_shape, x.dtype)
     sums = np.zeros((len(lanes), *kernels.shape), x.dtype)
+    bias_sums = np.zeros((len(lanes), geometry.out_channels), x.dtype)
 
     def propagate(lane: slice) -> None:
-        scratch, total = Scratch(x.dtype), sums[lanes.index(lane)]
+        scratch, number = Scratch(x.dtype), lanes.index(lane)
+        total = sums[number]
+        if "bias" in needs:
+            bias_sums[number] = blocks.sum_pixels(grad_output[lane])
         for images, strip, padded_rows in image_to_rows(grad_output, lane, turned, band, scratch):
             rows = padded_rows[:, :-1]
             np.matmul(rows, kernels, out=blocks.rows_in(grad_x, images, strip).reshape(len(rows), -1))
@@ -132,55 +132,4 @@ def _turned(
     if "weight" in needs:
         grad_turned = band.gather(sums.sum(axis=0), turned.weight_shape)
         grad_weight = np.ascontiguousarray(grad_turned.swapaxes(0, 1)[:, :, ::-1, ::-1])
-    return grad_x, grad_weight, blocks.sum_pixels(grad_output) if "bias" in needs else None
-
-
-def image_to_rows(
-    x: np.ndarray, lane: slice, geometry: Geometry, band: Band, scratch: Scratch
-) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Yield images of a lane, output rows, and the patches under them, each with a 1: (pixels / m, K + 1)."""
-    (top, _), (left, _), (height, width) = *geometry.padding, geometry.out_size
-    (down, right), (spread_down, spread_right) = geometry.stride, geometry.dilation
-    C, across = geometry.in_channels, width // band.outputs
-    K = geometry.kernel[0] * band.span * C
-    for images, strips in blocks.pieces(lane, height, ROWS_BYTES // (K * across * x.itemsize)):
-        piece = scratch.take("piece", images.stop - images.start, *geometry.padded, C)
-        blocks.load(x[images], piece, top, left, scratch)
-        image, row, pixel, item = piece.strides
-        for strip in strips:
-            steps = row * down, pixel * right * band.outputs, row * spread_down, pixel * spread_right
-            patches = np.ndarray(
-                (len(piece), strip.stop - strip.start, across, geometry.kernel[0], band.span, C),
-                piece.dtype,
-                buffer=piece,
-                offset=strip.start * down * row,
-                strides=(image, *steps, item),
-            )
-            rows = scratch.take("patches", patches.size // K, blocks.pitch(K + 1))[:, : K + 1]
-            rows[:, K] = 1
-            rows[:, :K].reshape(patches.shape)[...] = patches
-            yield images, strip, rows
-
-
-def rows_to_image(
-    grad_rows: np.ndarray, grad_x: np.ndarray, strip: slice, geometry: Geometry, scratch: Scratch
-) -> None:
-    """Add grad_rows (pixels, K) to grad_x (n, C, H, W) in its zeros, each number where it came from.
-
-    The strips of some images come one after the other: the first begins with zeros, the last one is followed
-    by writing grad_x.
-    """
-    (n, C, H, W), (top, _), (left, _) = grad_x.shape, *geometry.padding
-    piece = scratch.take("grad", n, *geometry.padded, C)
-    if strip.start == 0:
-        piece[...] = 0
-    taps = grad_rows.reshape(n, -1, geometry.out_size[1], *geometry.kernel, C)
-    for i in range(geometry.kernel[0]):
-        for j in range(geometry.kernel[1]):
-            down, across = geometry.taps(i, j)
-            step = geometry.stride[0]
-            start = down.start + strip.start * step
-            rows = slice(start, start + (taps.shape[1] - 1) * step + 1, step)
-            piece[:, rows, across] += taps[:, :, :, i, j]
-    if strip.stop == geometry.out_size[0]:
-        grad_x[...] = piece[:, top : top + H, left : left + W].transpose(0, 3, 1, 2)
+    return grad_x, grad_weight, bias_sums.sum(axis=0) if "bias" in needs else None
