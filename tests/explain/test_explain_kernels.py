@@ -121,6 +121,8 @@ def test_course_keeps_what_changes_and_goes_on_where_a_training_was_cut_short(tm
     for epoch in (1, 2, 3):
         nn.init.constant_(network.weight, epoch)
         course.note(epoch)
+    nn.init.constant_(network.weight, float("nan"))
+    course.note(4)  # it has diverged
     assert [float(weights.max()) for weights in read(kept).values()][1:] == [1, 2, 3]
     again = KernelCourse.of(kept, network, 2)
     assert sorted(again.kept) == [0, 1, 2]

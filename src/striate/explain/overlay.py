@@ -12,6 +12,8 @@ COLOURS = "inferno"
 """Grows evenly brighter, so that it survives grey print and every kind of colour blindness."""
 STRENGTH = 0.72
 """Share of the colour where a map is highest; the picture shines through."""
+COLOUR_LEFT = 0.25
+"""So much of its colour a picture keeps."""
 UNSEEN = 0.35
 """What the network does not see is this bright."""
 TOP_SHARE = 0.995
@@ -44,16 +46,16 @@ def overlay(picture: Image.Image, shares: np.ndarray) -> np.ndarray:
         picture: mode L or RGB.
         shares: float32 (H, W) in 0..1, as `heat` gives them; NaN where the network does not see.
     """
-    colour = np.asarray(picture.convert("RGB"), np.float32)
-    grey = np.asarray(picture.convert("L"), np.float32)[:, :, None]
-    quiet = 0.75 * grey + 0.25 * colour
+    quiet = Image.blend(picture.convert("L").convert("RGB"), picture.convert("RGB"), COLOUR_LEFT)
     unseen = ~np.isfinite(shares)
-    known = np.where(unseen, 0, shares)
-    alpha = (STRENGTH * np.sqrt(known))[:, :, None]
-    tinted = (1 - alpha) * quiet + alpha * _palette()[(known * 255).astype(np.uint8)]
-    tinted[unseen] = UNSEEN * quiet[unseen]
-    mixed: np.ndarray = np.rint(tinted).astype(np.uint8)
-    return mixed
+    known = np.where(unseen, np.float32(0), shares)
+    tint = Image.fromarray((known * 255).astype(np.uint8))
+    tint.putpalette(_palette())
+    alpha = Image.fromarray(np.rint(255 * STRENGTH * np.sqrt(known)).astype(np.uint8))
+    mixed = Image.composite(tint.convert("RGB"), quiet, alpha)
+    if unseen.any():
+        mixed.paste(quiet.point(lambda value: round(UNSEEN * value)), mask=Image.fromarray(unseen))
+    return np.asarray(mixed)
 
 
 def as_png(image: np.ndarray) -> bytes:
@@ -64,9 +66,9 @@ def as_png(image: np.ndarray) -> bytes:
 
 
 @functools.cache
-def _palette() -> np.ndarray:
-    """float32 (256, 3), values 0..255."""
+def _palette() -> bytes:
+    """Red, green and blue of 256 colours."""
     import matplotlib as mpl
 
     colours = mpl.colormaps[COLOURS](np.linspace(0.1, 1, 256))[:, :3] * 255
-    return np.asarray(colours, np.float32)
+    return bytes(np.rint(colours).astype(np.uint8))

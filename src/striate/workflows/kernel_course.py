@@ -44,9 +44,11 @@ class KernelCourse:
         return course
 
     def note(self, epoch: int) -> None:
-        """Keep the kernels as they are now, if they have changed, and write all to the run."""
+        """Keep the kernels as they are now, if they are finite and have changed, and write all to the run."""
         weights = first_weights(_parameters(self.network))
-        if weights is None or (self.kept and np.array_equal(self.kept[max(self.kept)], weights)):
+        if weights is None or not np.isfinite(weights).all():
+            return
+        if self.kept and np.array_equal(self.kept[max(self.kept)], weights):
             return
         self.kept[epoch] = weights
         if len(self.kept) > 1:
