@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from striate.audit import fingerprints
+from striate.audit import fingerprints, tangents
 from striate.audit.comparison import Match, copies
 from striate.audit.reading import Images
 from striate.data.parallel import Progress
@@ -114,9 +114,12 @@ def _copies(images: Images, numbers: np.ndarray, progress: Progress | None) -> I
     """Yield the pairs of near-duplicates among the images `numbers`."""
     if len(numbers) < 2:
         return
-    prints = fingerprints.fingerprints(images.small[numbers])
-    pairs, mirrored, dense = fingerprints.alike(prints, progress)
-    found = copies(images, numbers[pairs], mirrored, dense, progress)
+    small = images.small[numbers]
+    prints, scale = fingerprints.fingerprints(small)
+    candidates = fingerprints.alike(prints, progress)
+    if candidates.dense:
+        candidates = tangents.closest(small, prints, scale, candidates)
+    found = copies(images, replace(candidates, pairs=numbers[candidates.pairs]), progress)
     for row, (first, second) in enumerate(found.pairs.tolist()):
         yield Pair(first, second, _kind(images, found, row), float(1 - found.residual[row]))
 

@@ -8,6 +8,8 @@ bits: their product tells nearly equal images apart from others by far more than
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from striate.data.parallel import Progress
@@ -29,8 +31,10 @@ DENSE = 0.4
 set of photos reaches 0.2, one of digits or clothes on black 0.5 to 0.7."""
 PER_IMAGE = 4.0
 """Pairs an image that are candidates in a dense set: only the most alike are."""
+WIDE_PER_IMAGE, WIDE_PAIRS = 300.0, 3e6
+"""In a dense set so many more, by image and together, are looked at for what a crop explains (`tangents`)."""
 MOST_PER_IMAGE = 60.0
-"""Likewise in any other set, so that thousands of copies of one image cannot fill the memory."""
+"""Pairs an image in any other set, so that thousands of copies of one image cannot fill the memory."""
 FLAT = 3.0
 """An image whose grey values deviate less than this from their mean (0 to 255) shows nothing to compare."""
 _BLOCK = 2048
@@ -39,53 +43,88 @@ _FEW = 20
 """Fewer images are never called dense: a handful may all be copies of one."""
 
 
-def fingerprints(small: np.ndarray) -> np.ndarray:
-    """Return float32 (N, 44) of length 1 for uint8 grey images (N, S, S)."""
+def coefficients(images: np.ndarray) -> np.ndarray:
+    """Return float32 (N, 44), the low frequencies of the cosine transform of float32 images (N, S, S)."""
     from scipy.fft import dctn
 
+    found: np.ndarray = dctn(images, axes=(1, 2), norm="ortho")[:, _ROWS, _COLUMNS]
+    return found
+
+
+def fingerprints(small: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return float32 (N, 44) of length 1 for uint8 grey images (N, S, S), and what they were divided by."""
     parts = [
-        dctn(small[start : start + _BLOCK].astype(np.float32), axes=(1, 2), norm="ortho")[:, _ROWS, _COLUMNS]
+        coefficients(small[start : start + _BLOCK].astype(np.float32))
         for start in range(0, len(small), _BLOCK)
     ]
-    coefficients = np.concatenate(parts)
-    deviation = coefficients.std(axis=0) if len(coefficients) > 2 else np.ones(len(MIRROR), np.float32)
-    coefficients /= np.maximum(deviation, 1e-3 * max(float(deviation.max()), 1e-6))
-    length = np.linalg.norm(coefficients, axis=1, keepdims=True)
-    scaled: np.ndarray = coefficients / np.maximum(length, 1e-12)
-    return scaled
+    found = np.concatenate(parts)
+    deviation = found.std(axis=0) if len(found) > 2 else np.ones(len(MIRROR), np.float32)
+    deviation = np.maximum(deviation, 1e-3 * max(float(deviation.max()), 1e-6))
+    length = np.linalg.norm(found / deviation, axis=1, keepdims=True)
+    scale: np.ndarray = deviation * np.maximum(length, 1e-12)
+    return found / scale, scale
 
 
-def alike(prints: np.ndarray, progress: Progress | None = None) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return pairs of numbers, int64 (P, 2) with the lower first, and whether one is mirrored, bool (P,).
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of images that may be copies.
 
-    The last value says whether the set is dense: its images all look alike, so being alike proves little.
+    Attributes:
+        pairs: int64 (P, 2), numbers of images, the lower first.
+        mirrored: bool (P,), whether the first is alike when it is mirrored.
+        usual: bool (P,), the most alike by cosine; in a dense set a wider circle is there too.
+        dense: whether the images of the set all look alike, so being alike proves little.
+    """
+
+    pairs: np.ndarray
+    mirrored: np.ndarray
+    usual: np.ndarray
+    dense: bool
+
+    def select(self, chosen: np.ndarray) -> Candidates:
+        """Return the pairs that `chosen`, bool (P,), names."""
+        return Candidates(self.pairs[chosen], self.mirrored[chosen], self.usual[chosen], self.dense)
+
+
+def alike(prints: np.ndarray, progress: Progress | None = None) -> Candidates:
+    """Return the pairs of images whose descriptions are alike, as they are or one mirrored.
 
     Every two images are compared, as blocks of a matrix product: 60,000 in seconds, and four times as long
     for twice as many.
     """
-    least, dense = _threshold(prints)
+    least, wide, dense = _thresholds(prints)
     pairs: list[np.ndarray] = []
     mirrored: list[np.ndarray] = []
+    usual: list[np.ndarray] = []
     for start in range(0, len(prints), _BLOCK):
         block = prints[start : start + _BLOCK]
         rest = prints[start:].T
         for flips in (False, True):
             products = (block * MIRROR if flips else block) @ rest
-            first, second = np.divmod(np.flatnonzero(products > least), products.shape[1])
+            places = np.flatnonzero(products > wide)
+            first, second = np.divmod(places, products.shape[1])
             later = second > first
             pairs.append(np.stack((first[later], second[later]), axis=1) + start)
             mirrored.append(np.full(int(later.sum()), flips))
+            usual.append(products.ravel()[places[later]] > least)
         if progress is not None:
             progress(STAGE, min(start + _BLOCK, len(prints)), len(prints))
-    return np.concatenate(pairs), np.concatenate(mirrored), dense
+    return Candidates(np.concatenate(pairs), np.concatenate(mirrored), np.concatenate(usual), dense)
 
 
-def _threshold(prints: np.ndarray) -> tuple[float, bool]:
-    """Return the cosine above which pairs are candidates, and whether the set is dense."""
-    sample = prints[np.linspace(0, len(prints) - 1, min(len(prints), _SAMPLE)).astype(int)]
+def _thresholds(prints: np.ndarray) -> tuple[float, float, bool]:
+    """Return the cosines above which pairs are candidates, usual and in a wider circle; and if dense."""
+    n = len(prints)
+    sample = prints[np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int)]
     products = (sample @ prints.T).ravel()
-    dense = len(prints) >= _FEW and bool(np.quantile(products, 0.9) > DENSE)
-    wanted = round(len(sample) * ((PER_IMAGE if dense else MOST_PER_IMAGE) + 1))  # itself, too
-    if wanted >= len(products):
-        return LEAST, dense
-    return max(LEAST, float(np.partition(products, -wanted)[-wanted])), dense
+    dense = n >= _FEW and bool(np.quantile(products, 0.9) > DENSE)
+
+    def cosine(per_image: float) -> float:
+        wanted = round(len(sample) * (per_image + 1))  # itself, too
+        return (
+            LEAST if wanted >= len(products) else max(LEAST, float(np.partition(products, -wanted)[-wanted]))
+        )
+
+    if not dense:
+        return cosine(MOST_PER_IMAGE), cosine(MOST_PER_IMAGE), False
+    return cosine(PER_IMAGE), cosine(min(WIDE_PER_IMAGE, WIDE_PAIRS / n)), True
