@@ -194,7 +194,7 @@ class Interrupting(Listener):
 
 
 def test_ctrl_c_keeps_the_best_so_far(stripes, monkeypatch, tmp_path):
-    rungs = (tiny("first", 12, 3, lr=0.003), guessing("second"), tiny("third", 12, 3))
+    rungs = (tiny("first", 12, 3, lr=0.003), tiny("second", 4, 3, lr=1e-6), tiny("third", 12, 3))
     monkeypatch.setattr(climbing, "small_image_steps", lambda: rungs)
     monkeypatch.setattr(climbing._Ladder, "_nothing_to_gain", lambda self, kept: "")
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run", listener=Interrupting())

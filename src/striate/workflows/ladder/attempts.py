@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +60,7 @@ class Attempt:
 
     @property
     def interrupted(self) -> bool:
-        """Whether it was ended before its last epoch."""
+        """Whether Ctrl-C ended it."""
         return bool(self.training["stopped"] == "interrupted")
 
 
@@ -147,6 +147,9 @@ def train_network(training: Training, folder: Path, listener: Deadline) -> Attem
 
     Returns:
         What came of it, or why nothing did: no epoch was whole, or it diverged.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C in the first epoch.
     """
     with tempfile.TemporaryDirectory(prefix="trying-", dir=folder) as aside:
         staged = Run(aside)
@@ -154,8 +157,12 @@ def train_network(training: Training, folder: Path, listener: Deadline) -> Attem
             fitted = training.fit(staged, listener)
         except TrainingError as error:
             return str(error)
+        if not fitted.epochs_run and not listener.passed:
+            raise KeyboardInterrupt
         if not fitted.epochs_run:
             return "its first epoch was not completed"
+        if listener.passed:
+            fitted = replace(fitted, stopped="early")
         return _predicted(training, fitted, staged, listener)
 
 

@@ -41,6 +41,7 @@ AUDIT_SHARE = 0.1
 """Of the time that is left after the first step, at most, looking for copies and shortcuts may take."""
 OVERTIME = 1.5
 """A training that takes so many times what was estimated is ended."""
+PRESSED = "Ctrl-C; what was best by then is kept"
 STARTING_SECONDS = 8.0
 """With less left than this, a training is not even tried: loading PyTorch takes most of it."""
 
@@ -116,6 +117,7 @@ class _Ladder:
     audit: dict[str, Any] | None = None
     test_seconds: float = 0.0  # what predicting the test images by the kept step takes
     features_seconds: float = 0.0  # an image at 224 pixels
+    pressed: bool = False  # Ctrl-C
 
     def climb(self, rungs: Sequence[Rung]) -> Run:
         """Try one rung after the other, and write the run."""
@@ -124,9 +126,12 @@ class _Ladder:
         except KeyboardInterrupt:
             if self.kept is None:
                 raise
-            stopped = "Ctrl-C; what was best by then is kept"
-            self.kept.training.update(stopped="interrupted")
+            self.pressed, stopped = True, PRESSED
+            if self.entries[-1].outcome == "not started":
+                self.entries[-1].outcome, self.entries[-1].reason = "cut short", "Ctrl-C"
         assert self.kept is not None
+        if self.pressed:
+            self.kept.training.update(stopped="interrupted")
         assert self.kept.sets.val is not None
         self.listener.message(f"The ladder ends with {self.kept_name}: {stopped}.")
         content = LadderRecord(
@@ -157,12 +162,9 @@ class _Ladder:
         for rung in rungs:
             if self.kept is not None and (why := self._nothing_to_gain(self.kept)):
                 return why
-            entry = self._try(rung)
-            if entry.outcome == "cut short" and self.kept is not None and self.kept.interrupted:
-                return "Ctrl-C; what was best by then is kept"
-            if entry.reason.startswith("interrupted"):
-                self.kept and self.kept.training.update(stopped="interrupted")
-                return "Ctrl-C; what was best by then is kept"
+            self._try(rung)
+            if self.pressed:
+                return PRESSED
         if self.entries[-1].outcome == "not started":
             return f"{self.entries[-1].name} did not fit into the time"
         return "every step was tried"
@@ -177,7 +179,7 @@ class _Ladder:
             f"would have to be {record.FEWEST_DECISIVE} images at least to be more than chance"
         )
 
-    def _try(self, rung: Rung) -> StepRecord:
+    def _try(self, rung: Rung) -> None:
         """Do the first alternative that fits into the time; one entry of the record for each looked at."""
         entry = StepRecord("")
         for step in rung:
@@ -197,7 +199,6 @@ class _Ladder:
                 break
         if self.kept is None:
             raise UserError(self._too_short(entry))
-        return entry
 
     def _too_short(self, entry: StepRecord) -> str:
         if entry.outcome != "not started":
@@ -279,8 +280,7 @@ class _Ladder:
             entry.outcome, entry.reason = "cut short", attempt
             return None
         entry.epochs_run = attempt.training["epochs_run"]
-        if attempt.interrupted and not deadline.passed:
-            entry.reason = "interrupted"
+        self.pressed = attempt.interrupted
         return attempt
 
     def _costs(self, cost: trials.TrainingCost, sets: ImageSets, config: TrainConfig) -> tuple[float, float]:
@@ -299,7 +299,7 @@ class _Ladder:
     def _judge(self, entry: StepRecord, attempt: Attempt) -> None:
         """Keep the attempt where it is better than what was kept by more than chance."""
         entry.accuracy = record.accuracy(attempt.val)
-        cut = " (cut short)" if attempt.interrupted else ""
+        cut = "" if attempt.training["stopped"] == "finished" else ", cut short"
         if self.kept is None:
             entry.outcome, entry.reason = "kept", f"the first step{cut}"
             self._keep(entry, attempt)
@@ -311,8 +311,7 @@ class _Ladder:
             f"{verdict.only_before} (p = {verdict.p_value:.2g})"
         )
         entry.outcome = "kept" if verdict.kept else "not kept"
-        interrupted = "interrupted: " if entry.reason.startswith("interrupted") else ""
-        entry.reason = f"{interrupted}{counts}{cut}"
+        entry.reason = counts + cut
         if verdict.kept:
             self._keep(entry, attempt)
 
