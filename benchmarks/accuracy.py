@@ -76,8 +76,8 @@ EXPERIMENTS = {
     "mnist-49-two-digit": Experiment(
         "mnist",
         "--data-root {data} --model two-digit --classes 4,9 --val-fraction 0.5 --best-by val_loss "
-        "--augment writing --optimizer sgd --lr 0.15 --weight-decay 1e-3 --batch-size 32 "
-        "--schedule one-cycle --epochs 30",
+        "--augment writing --loss bce --optimizer sgd --lr 0.03 --weight-decay 1e-3 --batch-size 32 "
+        "--schedule one-cycle --epochs 60",
         0.987,
     ),
 }
