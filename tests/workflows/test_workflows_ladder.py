@@ -170,6 +170,7 @@ def test_it_stops_where_no_gain_could_be_more_than_chance(stripes, monkeypatch, 
     assert "more than chance" in run.ladder()["stopped"]
 
 
+@pytest.mark.slow
 def test_a_step_that_diverges_is_told_and_passed_over(stripes, monkeypatch, tmp_path):
     rungs = (guessing("first"), tiny("wild", 4, 2, lr=1e30), tiny("third", 12, 4, lr=0.01))
     monkeypatch.setattr(climbing, "small_image_steps", lambda: rungs)
@@ -237,6 +238,7 @@ def test_photos_whose_features_suffice_are_not_fine_tuned(easy_photos, tmp_path)
     assert run.metrics()["test"]["accuracy"]["value"] == 1
 
 
+@pytest.mark.slow
 def test_fine_tuning_begins_with_the_head_of_the_features_step(easy_photos, tmp_path):
     common = {"image_size": 64, "audit": False}
     features = striate.train(easy_photos, strategy="features", out=tmp_path / "features", **common)

@@ -124,7 +124,7 @@ class Batches:
         labels = torch.from_numpy(self.images.labels[indices])
         with self.clock.part("augment"):
             if self.sides:
-                raw = shrink(raw, self.sides[epoch])
+                raw = shrink(raw, self.sides[min(epoch, len(self.sides) - 1)])
             varied = augmentation.augment(raw, self.augment, seed=self.seed, epoch=epoch, indices=indices)
         with self.clock.part("normalize"):
             inputs = normalize(varied, self.preprocess)

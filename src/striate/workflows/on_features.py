@@ -249,8 +249,8 @@ def fit(
         DataError: a file cannot be read any more.
     """
     started = time.perf_counter()
-    parts = {"train": sets.train, "val": sets.val, "test": sets.test}
-    parts = {name: part for name, part in parts.items() if part and name in splits}
+    all_parts = {"train": sets.train, "val": sets.val, "test": sets.test}
+    parts = {name: part for name, part in all_parts.items() if part is not None and name in splits}
     found = features_of(network.frozen, sets, parts, listener)
     listener.stage("training the head", 0, 1)
     trained, remarks = _train_head(network, found["train"].values, config, sets)

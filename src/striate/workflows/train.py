@@ -233,11 +233,12 @@ def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
     """
     own: dict[str, Any] = {"num_classes": len(sets.class_names)}
     make: Callable[..., Any]
+    growing: dict[str, Any] = {}
     if config.engine == "torch":
         from striate.data import loaders
 
         make = loaders.Batches
-        sides = sides_of(config, sets.preprocess.height)
+        growing["sides"] = sides_of(config, sets.preprocess.height)
         own["num_workers"] = default_workers() if config.num_workers is None else config.num_workers
     else:
         from striate.data import array_batches
@@ -255,7 +256,7 @@ def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
         mixup=config.mixup,
         cutmix=config.cutmix,
         **own,
-        **({"sides": sides} if config.sizes else {}),
+        **growing,
     )
     if sets.val is None:
         return train, None

@@ -11,7 +11,7 @@ from striate.schemas import Preprocess
 if TYPE_CHECKING:
     from striate.backbones import Choice, Model, Plan, Preprocessing
     from striate.config import TrainConfig
-    from striate.data import ImageSets, Survey
+    from striate.data import ImageSet, ImageSets, Survey
     from striate.workflows.listener import Listener
 
 AUTO = "auto"
@@ -112,13 +112,13 @@ def keep_pixels(sets: ImageSets, listener: Listener) -> ImageSets:
     """Return the images with those for training and validation decoded once, and kept on disk."""
     from striate.data import keep_pixels as keep
 
-    kept = {}
-    for name, part in (("train", sets.train), ("val", sets.val)):
-        if part is not None:
-            kept[name], message = keep(part, sets.digests(part), sets.preprocess, listener.stage)
-            if message:
-                listener.message(message)
-    return replace(sets, **kept)
+    def kept(part: ImageSet) -> ImageSet:
+        images, message = keep(part, sets.digests(part), sets.preprocess, listener.stage)
+        if message:
+            listener.message(message)
+        return images
+
+    return replace(sets, train=kept(sets.train), val=None if sets.val is None else kept(sets.val))
 
 
 def as_input(own: Preprocessing) -> Preprocess:

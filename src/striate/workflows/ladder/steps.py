@@ -11,7 +11,7 @@ from striate.workflows.transfer import EMBEDDED, FROM_SCRATCH
 FEATURES = "features"
 UPPER = "above_block3.branch3.above_block5.branch3.above_block8.branch3.above_block11"
 """Where the second half of the embedded network begins: below, 11 of 16 blocks stay as they are."""
-FINE_TUNING: Mapping[str, Any] = {
+FINE_TUNING: dict[str, Any] = {
     "model": EMBEDDED,
     "first_head": "features",
     "keep_pixels": True,
