@@ -39,11 +39,11 @@ from striate.engine.algorithms.folding import Folded
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.algorithms.interpolation import Transforms, transforms
 
-TRANSFORMING = 30
+TRANSFORMING = 22
 """Multiply-adds of a product in whose time one number of a tile is transformed, about."""
 
-TRANSFORMING_KERNELS = 2
-"""Times as long for a number of a kernel, which comes from farther away."""
+TRANSFORMING_KERNELS = 8
+"""Times as long for a number of a kernel, which comes from farther away and is not done by all threads."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Winograd:
 
         def convolve(lane: slice) -> None:
             scratch = Scratch(x.dtype)
-            for block in tiles.cut(lane, geometry.out_size, len(using.A_T)):
+            for block in tiles.cut(lane, geometry.out_size, len(using.A_T), kernels.shape[1]):
                 V = block.analyze(x, using.B_T, folded.before, "V", scratch, folded.fold)
                 M = np.matmul(V, kernels, out=scratch.take("M", *V.shape[:2], geometry.out_channels))
                 if bias is not None:
@@ -163,7 +163,7 @@ def _convolve_gradient(
 ) -> None:
     """Convolve a lane of dY with the flipped kernels, padded by k - 1 less the forward's padding."""
     before = folded.kernel - 1 - folded.before[0], folded.kernel - 1 - folded.before[1]
-    for block in tiles.cut(lane, folded.size, len(using.A_T)):
+    for block in tiles.cut(lane, folded.size, len(using.A_T), kernels.shape[2]):
         V = block.analyze(grad_output, using.B_T, before, "V", scratch)
         M = np.matmul(V, kernels, out=scratch.take("M", *V.shape[:2], kernels.shape[2]))
         block.synthesize(M, using.A_T, grad_x, scratch, folded.fold)
@@ -182,8 +182,8 @@ def _correlate(
 
     At the point (1, 1) dY is summed over its tile; these sums are added to `bias_sum` (O,).
     """
-    height, width = grad_output.shape[2:]
-    for number, block in enumerate(tiles.cut(lane, (height, width), len(using.A_T))):
+    (height, width), channels = grad_output.shape[2:], folded.fold**2 * x.shape[1]
+    for number, block in enumerate(tiles.cut(lane, (height, width), len(using.A_T), channels)):
         V = block.analyze(x, using.B_T, folded.before, "V", scratch, folded.fold)
         D = block.analyze(grad_output, using.A_T.T, (0, 0), "D", scratch)
         bias_sum += D[using.one].sum(axis=0)
