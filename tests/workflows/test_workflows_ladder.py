@@ -74,7 +74,9 @@ def test_the_p_value_is_that_of_the_exact_binomial_test():
     assert judge(new, before).p_value == pytest.approx(stats.binomtest(9, 12, 0.5).pvalue)
 
 
-@pytest.mark.parametrize("rungs", [photo_steps(), small_image_steps()])
+@pytest.mark.parametrize(
+    "rungs", [photo_steps(), *(small_image_steps(side, kind) for side in (8, 28) for kind in (True, False))]
+)
 def test_every_step_names_settings_that_exist(rungs):
     for rung in rungs:
         for step in rung:
@@ -104,7 +106,7 @@ def guessing(name):
 def two_steps(monkeypatch):
     """A step that does not learn, and one that does."""
     rungs = (guessing("first"), tiny("second", 12, 4, lr=0.01))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_the_better_step_is_kept_and_everything_is_told(stripes, two_steps, tmp_
 
 def test_a_step_that_is_not_better_is_not_kept(stripes, monkeypatch, tmp_path):
     rungs = (tiny("first", 12, 4, lr=0.01), guessing("second"))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
     monkeypatch.setattr(climbing._Ladder, "_nothing_to_gain", lambda self, kept: "")
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
     assert [step["outcome"] for step in run.ladder()["steps"]] == ["kept", "not kept"]
@@ -164,7 +166,7 @@ def test_a_step_that_is_not_better_is_not_kept(stripes, monkeypatch, tmp_path):
 
 def test_it_stops_where_no_gain_could_be_more_than_chance(stripes, monkeypatch, tmp_path):
     rungs = (tiny("first", 12, 6, lr=0.01), tiny("second", 12, 6, lr=0.01))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
     assert [step["name"] for step in run.ladder()["steps"]] == ["first"]
     assert "more than chance" in run.ladder()["stopped"]
@@ -173,7 +175,7 @@ def test_it_stops_where_no_gain_could_be_more_than_chance(stripes, monkeypatch, 
 @pytest.mark.slow
 def test_a_step_that_diverges_is_told_and_passed_over(stripes, monkeypatch, tmp_path):
     rungs = (guessing("first"), tiny("wild", 4, 2, lr=1e30), tiny("third", 12, 4, lr=0.01))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
     outcomes = {step["name"]: step for step in run.ladder()["steps"]}
     assert outcomes["wild"]["outcome"] == "cut short"
@@ -196,7 +198,7 @@ class Interrupting(Listener):
 
 def test_ctrl_c_keeps_the_best_so_far(stripes, monkeypatch, tmp_path):
     rungs = (tiny("first", 12, 3, lr=0.003), tiny("second", 4, 3, lr=1e-6), tiny("third", 12, 3))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
     monkeypatch.setattr(climbing._Ladder, "_nothing_to_gain", lambda self, kept: "")
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run", listener=Interrupting())
     assert run.ladder()["kept"] == "first"

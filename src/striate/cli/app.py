@@ -74,7 +74,7 @@ def train(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="With --model auto: networks and strategies are tried within this time (90s, 2m, 1h), and one "
+            help="With --model auto: networks and strategies are tried within this time (90s, 2m, 1h); one "
             "is kept where it is better by more than chance.",
         ),
     ] = None,

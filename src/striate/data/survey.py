@@ -33,6 +33,11 @@ class Survey:
         return [row for row, reason in enumerate(self.inspection.reason) if not reason]
 
     @property
+    def classes(self) -> list[str]:
+        """The names of the classes of its images, sorted."""
+        return sorted({sample.label for sample in self.source.samples if not sample.note})
+
+    @property
     def median_side(self) -> float:
         """Median shorter side of the images that decode, in pixels; 0 if there are none."""
         sides = np.minimum(self.inspection.width, self.inspection.height)[self.usable]

@@ -182,14 +182,15 @@ def fitted(config: TrainConfig, images: int, class_names: Sequence[str]) -> Trai
     level = recipe.level(config.target, Path(config.data).stem)
     found: dict[str, Any] = {"epochs": min(MOST_EPOCHS, max(1, round(level.images / images)))}
     for part in (recipe, level):
-        found |= part.characters if _are_characters(class_names) else part.pictures
+        found |= part.characters if are_characters(class_names) else part.pictures
     if config.batch_size == recipe.settings.get("batch_size"):
         config = config.model_copy(update={"batch_size": min(config.batch_size, images)})
     left_open = {name: value for name, value in found.items() if name not in config.model_fields_set}
     return config_file.make(TrainConfig, config.model_dump(exclude_unset=True) | left_open)
 
 
-def _are_characters(class_names: Iterable[str]) -> bool:
+def are_characters(class_names: Iterable[str]) -> bool:
+    """Whether every class is named by one character, as digits and letters are."""
     return all(len(name) == 1 for name in class_names)
 
 

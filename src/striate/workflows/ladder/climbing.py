@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate import config as config_file
+from striate import recipes
 from striate.config import DataConfig, TrainConfig
 from striate.errors import UserError
 from striate.runs import Run
@@ -77,7 +78,12 @@ def climb(
     found = survey(config.data_config(), progress=listener.stage)
     photos = found.median_side >= transfer.PHOTO_SIDE and config.channels != "grey"
     run = Run.choose(out, f"{Path(config.data).stem}-auto", [config.data])
-    kind, rungs = ("photos", photo_steps()) if photos else ("small images", small_image_steps())
+    kind = "photos" if photos else "small images"
+    rungs = (
+        photo_steps()
+        if photos
+        else small_image_steps(found.median_side, recipes.are_characters(found.classes))
+    )
     with run.creating():
         return _Ladder(run, config, found, clock, listener, attempts.Once(listener), kind).climb(rungs)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from striate import recipes
 from striate.workflows.transfer import EMBEDDED, FROM_SCRATCH
 
 FEATURES = "features"
@@ -45,6 +46,11 @@ class Step:
     least_work: float = 0.0
 
 
+LEAST_SIDE = 9
+"""Pixels that an image must have for the net of the recipe `fast`."""
+LEFT_TO_THE_LADDER = {"val_fraction", "audit", "test_views"}
+"""Settings of a recipe that a ladder decides otherwise."""
+
 Rung = tuple[Step, ...]
 """A step, and what is done instead where it does not fit into the time: the first that fits is done."""
 
@@ -77,19 +83,35 @@ def photo_steps() -> tuple[Rung, ...]:
     )
 
 
-def small_image_steps() -> tuple[Rung, ...]:
-    """Return the steps for small images: networks from scratch, each larger than the one before."""
-    common = {"model": FROM_SCRATCH, "augment": "flip-crop", "label_smoothing": 0.05}
-    widths = (("small", 12, 0.15, 1), ("medium", 24, 0.35, 2), ("large", 48, 1.0, 3))
+def small_image_steps(side: float, characters: bool) -> tuple[Rung, ...]:
+    """Return the steps for small images: networks from scratch, each larger than the one before.
+
+    Args:
+        side: median shorter side of the images, in pixels; below `LEAST_SIDE` the net of the recipe `fast`
+            does not fit, and `mynet` takes its place.
+        characters: whether every class is named by one character, whose mirror image is none.
+    """
+    steps = _fast_steps(characters) if side >= LEAST_SIDE else _mynet_steps(characters)
+    sizes = (("small", 0.15, 1), ("medium", 0.35, 1), ("large", 1.0, 2))
     return tuple(
-        (
-            Step(
-                f"{FROM_SCRATCH}, {name}",
-                common | {"model_options": {"width": width}},
-                share=share,
-                least_epochs=least,
-                most_epochs=20,
-            ),
-        )
-        for name, width, share, least in widths
+        (Step(f"{settings['model']}, {size}", settings, share, least_epochs=least, most_epochs=60),)
+        for settings, (size, share, least) in zip(steps, sizes, strict=True)
     )
+
+
+def _fast_steps(characters: bool) -> list[dict[str, Any]]:
+    """Return what the recipe `fast` says for its quickest level and its two largest."""
+    recipe = recipes.find("fast")
+    found = []
+    for level in (recipe.levels[0], *recipe.levels[-2:]):
+        settings = dict(recipe.settings | level.settings)
+        for part in (recipe, level):
+            settings |= part.characters if characters else part.pictures
+        found.append({name: settings[name] for name in settings if name not in LEFT_TO_THE_LADDER})
+    return found
+
+
+def _mynet_steps(characters: bool) -> list[dict[str, Any]]:
+    augment = "shift" if characters else "flip-crop"
+    common = {"model": FROM_SCRATCH, "augment": augment, "label_smoothing": 0.05}
+    return [common | {"model_options": {"width": width}} for width in (12, 24, 48)]

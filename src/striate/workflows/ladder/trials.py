@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 WARMING_IMAGES = 8
 TIMED_IMAGES = 24
 TRAINED_IMAGES = 16
-"""Images of a step that is timed."""
+"""Images of a step that is timed: so many of 224 pixels, and more of smaller ones, up to a batch."""
+TRAINED_PIXELS = TRAINED_IMAGES * 224 * 224
 HEAD_SECONDS_AN_IMAGE = 2.5e-3
 """To choose the penalty and fit the head: coffee leaves with 2,176 features and five classes."""
 CAUTION = 1.15
@@ -74,7 +75,8 @@ def time_training(training: Training) -> TrainingCost:
     else:
         freezing.apply(network, training.plan, training.config.epochs - 1)
     batch = next(iter(training.train))
-    part = type(batch)(*(values[:TRAINED_IMAGES] for values in batch))
+    count = TRAINED_PIXELS // (shape[1] * shape[2])
+    part = type(batch)(*(values[: max(TRAINED_IMAGES, count)] for values in batch))
     tally = Tally(stepper.device)
     seconds = [_seconds(lambda: stepper.train(part, 0.0, tally)) for _ in range(2)]
     network.eval()
