@@ -106,7 +106,7 @@ def _plain(generator: np.random.Generator, label: int) -> np.ndarray:
     angle, phase = generator.uniform(0, 2 * np.pi, 2)
     wave = np.sin(2 * np.pi / STRIPES[label] * (x * np.cos(angle) + y * np.sin(angle)) + phase)
     noise = generator.normal(0, 1, (SIDE, SIDE, 3))
-    return _background(generator) + 30 * wave[..., None] + NOISE * noise
+    return np.asarray(_background(generator) + 30 * wave[..., None] + NOISE * noise)
 
 
 def main() -> None:

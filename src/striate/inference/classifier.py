@@ -240,8 +240,7 @@ class Classifier:
             to_logits(self.runtime.forward(self.preprocess.normalize(show(pixels, view))), self.output)
             for view in VIEWS[self.preprocess.views]
         ]
-        mean: np.ndarray = np.mean(logits, axis=0, dtype=np.float32)
-        return logits[0] if len(logits) == 1 else mean
+        return logits[0] if len(logits) == 1 else np.asarray(np.mean(logits, axis=0, dtype=np.float32))
 
     def _unlabelled(self, names: Sequence[str], logits: np.ndarray) -> Predictions:
         return Predictions(tuple(names), np.full(len(names), -1, np.int64), logits, self.class_names)

@@ -65,5 +65,4 @@ def averaged(logits_of: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, 
         float32 (B, K).
     """
     parts = [np.float32(weight) * logits_of(view(pixels)) for view, weight in TEST_VIEWS[views]]
-    mean: np.ndarray = np.sum(parts, axis=0, dtype=np.float32)
-    return mean
+    return np.asarray(np.sum(parts, axis=0, dtype=np.float32))
