@@ -1,5 +1,5 @@
 # make demo    trains on handwritten digits and prints where the report lies
-# make test    runs every check
+# make test    runs every check; the tests in a process a core, which then has no use for more threads
 # make clean   removes the environment and what tools have cached
 
 PYTHON ?= python3
@@ -17,7 +17,7 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile  # a process a core, which then has no use for more threads
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile
 
 install: $(VENV)/installed
 
