@@ -31,7 +31,7 @@ def own(tmp_path: Path) -> str:
 
 
 def complete(recipe: str, images: int, class_names: list[str], **given: object) -> TrainConfig:
-    settings = {"data": "cifar10", "recipe": recipe, **given}
+    settings: dict[str, object] = {"data": "cifar10", "recipe": recipe, **given}
     completed, _ = recipes.find(recipe).completed(settings, str(settings["data"]))
     return recipes.fitted(config_file.make(TrainConfig, completed), images, class_names)
 
@@ -40,8 +40,8 @@ def complete(recipe: str, images: int, class_names: list[str], **given: object) 
 def test_every_recipe_that_comes_along_completes_to_valid_settings_at_each_level(name: str) -> None:
     recipe = recipes.find(name)
     for level in recipe.levels:
-        for target in level.reaches.values():
-            config = complete(name, 5000, ["a", "b"], target=target)
+        for data, target in level.reaches.items():
+            config = complete(name, 5000, ["a", "b"], target=target, data=data)
             assert config.epochs == min(recipes.recipe.MOST_EPOCHS, round(level.images / 5000))
             assert config.goal == target
 
@@ -69,6 +69,18 @@ def test_given_settings_come_before_the_levels_and_those_before_the_recipes(own:
     assert complete(own, 100, ["cat", "dog"], target=0.8).lr == 0.5
     config = complete(own, 100, ["cat", "dog"], target=0.6, lr=0.3, epochs=2, augment="none")
     assert (config.lr, config.epochs, config.augment) == (0.3, 2, "none")
+
+
+def test_options_of_the_network_complete_each_other_and_go_with_their_network() -> None:
+    def options(**given: object) -> dict[str, object]:
+        return recipes.find("fast").completed({"data": "x", "recipe": "fast", "target": 0.83, **given}, "x")[
+            0
+        ]["model_options"]
+
+    assert options() == {"width": 32}
+    assert options(model_options={"kernel": "3"}) == {"width": 32, "kernel": "3"}
+    assert options(model_options={"width": "8"}) == {"width": "8"}
+    assert options(model="mynet") == {}
 
 
 def test_characters_are_not_flipped(own: str) -> None:

@@ -211,7 +211,7 @@ def test_ctrl_c_keeps_the_best_so_far(stripes, monkeypatch, tmp_path):
 def test_a_training_that_takes_longer_than_estimated_is_ended(stripes, two_steps, monkeypatch, tmp_path):
     monkeypatch.setattr(climbing, "OVERTIME", 0.0)
     monkeypatch.setattr(climbing, "STARTING_SECONDS", 0.0)
-    monkeypatch.setattr(climbing, "small_image_steps", lambda: (tiny("first", 4, 3),))
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: (tiny("first", 4, 3),))
     with pytest.raises(UserError, match="first epoch was not completed"):
         striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
 

@@ -100,7 +100,12 @@ class Recipe(BaseModel):
         """
         target = config_file.make(TrainConfig, _only(given, "data", "recipe", "target")).target
         level = self.level(target, data)
-        settings = self.settings | level.settings | dict(given)
+        own = self.settings | level.settings
+        settings = own | dict(given)
+        if settings.get("model") != own.get("model"):
+            settings["model_options"] = dict(given.get("model_options", {}))  # the recipe's are its net's
+        elif "model_options" in own:
+            settings["model_options"] = own["model_options"] | dict(given.get("model_options", {}))
         if target is not None and "goal" not in settings:
             settings["goal"] = target
         return settings, self._remark(target, level, data)
