@@ -24,6 +24,7 @@ GALLERY = (*filters.KERNELS, "box-5", "gaussian-7")
 """Shown on the screen of filters."""
 SCRIPTS = (
     "ops.js",
+    "gradients.js",
     "page.js",
     "drawing.js",
     "pictures.js",
@@ -33,6 +34,9 @@ SCRIPTS = (
     "filters.js",
     "functions.js",
     "field.js",
+    "strokes.js",
+    "training.js",
+    "live.js",
     "start.js",
 )
 

@@ -3,6 +3,7 @@ startNetwork();
 startFilters();
 startFunctions();
 startField();
+startLive();
 readAddress();
 startTheme();
 addEventListener("hashchange", readAddress);
