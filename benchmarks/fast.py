@@ -77,9 +77,7 @@ def measure(name: str, seed: int, data: str, out: Path) -> dict[str, float]:
     folder = out / f"fast-{name}-{seed}"
     words = EXPERIMENTS[name].words.format(data=data).split()
     begun = time.time()
-    processes.run(
-        ["-m", "striate", "train", *words, "--seed", str(seed), "--out", str(folder), "--quiet"]
-    )
+    processes.run(["-m", "striate", "train", *words, "--seed", str(seed), "--out", str(folder), "--quiet"])
     metrics = json.loads((folder / "metrics.json").read_text())["test"]
     plain = metrics["accuracy"]["value"]
     result = {

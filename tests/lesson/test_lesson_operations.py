@@ -1,14 +1,12 @@
 """Every operation of the page's JavaScript, in Node, against the engine's numbers."""
 
 import json
-import os
-import shutil
-import subprocess
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
+from in_node import CONVOLUTIONS, POOLINGS, as_tensor, run_script
 
 from striate.architectures import Spec
 from striate.architectures.kinds import KINDS as LAYER_KINDS
@@ -20,21 +18,6 @@ from striate.lesson.graph import KINDS, Node, build_graph
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}  # float32 sums in another order
 
-CONVOLUTIONS = [  # channels in, out, height, width, kernel, stride, sides, dilation, groups, bias
-    (1, 1, 5, 5, (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, True),
-    (3, 4, 9, 7, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, True),
-    (4, 6, 10, 11, (2, 3), (2, 3), ((0, 1), (2, 0)), (1, 1), 2, False),
-    (4, 4, 12, 9, (3, 3), (2, 2), ((2, 2), (2, 2)), (2, 2), 4, True),
-    (6, 3, 8, 13, (1, 5), (1, 2), ((0, 0), (4, 4)), (1, 3), 3, True),
-    (2, 5, 6, 6, (7, 7), (3, 3), ((3, 3), (3, 3)), (1, 1), 1, False),
-    (5, 2, 7, 7, (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, True),
-]
-POOLINGS = [  # height, width, kernel, stride, padding, ceil_mode
-    (8, 8, (2, 2), (2, 2), (0, 0), False),
-    (9, 7, (3, 2), (2, 2), (1, 1), False),
-    (9, 8, (3, 3), (2, 2), (1, 1), True),
-    (7, 10, (2, 3), (3, 2), (0, 1), True),
-]
 ACTIVATIONS = [
     ("relu", F.relu, {}),
     ("relu6", F.relu6, {}),
@@ -44,20 +27,6 @@ ACTIVATIONS = [
     ("sigmoid", F.sigmoid, {}),
     ("tanh", F.tanh, {}),
 ]
-
-
-def node() -> str:
-    path = shutil.which("node")
-    if path is None:
-        reason = "needs Node.js: no `node` is on the path"
-        if os.environ.get("STRIATE_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path
-
-
-def as_tensor(array: np.ndarray) -> dict:
-    return {"shape": list(array.shape), "data": array.astype(float).ravel().tolist()}
 
 
 def case(kind: str, inputs: list[np.ndarray], args: dict | None = None, **weights: np.ndarray) -> dict:
@@ -73,13 +42,9 @@ def compute(cases: list[dict], folder: Path) -> list[np.ndarray]:
     """What ops.js makes of the cases, in one run of Node."""
     file = folder / "cases.json"
     file.write_text(json.dumps(cases))
-    script = Path(__file__).with_name("run_ops.js")
     with resources.as_file(resources.files("striate.lesson") / "static" / "ops.js") as ops:
-        done = subprocess.run(
-            [node(), script, ops, file], check=False, capture_output=True, text=True, timeout=60
-        )
-    assert done.returncode == 0, done.stderr
-    return [np.array(out["data"], np.float32).reshape(out["shape"]) for out in json.loads(done.stdout)]
+        done = run_script("run_ops.js", ops, file)
+    return [np.array(out["data"], np.float32).reshape(out["shape"]) for out in json.loads(done)]
 
 
 def check(cases: list[dict], expected: list[np.ndarray], folder: Path) -> None:
