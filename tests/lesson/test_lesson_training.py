@@ -236,7 +236,7 @@ def test_the_highest_rate_diverges_in_a_sentence_and_starting_again_helps(open_l
     page = open_live()
     page.get_by_label("Learning rate").press("End")
     page.get_by_role("button", name="Play").click()
-    page.get_by_role("status").get_by_text("Diverged at step").wait_for()
+    page.get_by_role("status").filter(has_text="Diverged at step").wait_for()
     assert page.get_by_role("button", name="Play").is_disabled()
     assert "diverged" in page.get_by_role("img", name="Curve of the loss").get_attribute("aria-label")
     assert "NaN" not in page.inner_text("#screen-live")
