@@ -1,13 +1,19 @@
-"""What every test may use: a cache of its own, and small data sets that a network can learn."""
+"""What every test may use: a cache of its own, small data sets that a network can learn, and a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +51,52 @@ def _stripes(generator: np.random.Generator, side: int, angle: float) -> np.ndar
     wave = np.sin(1.6 * (x * np.cos(angle) + y * np.sin(angle)) + phase)
     noisy = 128 + 90 * wave[:, :, None] + generator.normal(0, 20, (side, side, 3))
     return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser without a window. One process can hold one at a time, so it is closed after each module."""
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        reason = f"needs a browser: none of {', '.join(BROWSERS)} is on the path"
+        if os.environ.get("STRIATE_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Page]]:
+    """Open a file, or HTML, in a window of its own; afterwards nothing may have been logged or asked for."""
+    complaints: list[str] = []
+    contexts = []
+
+    def open_one(page: Path | str, state: str = "", *, width: int = 1280, **settings: Any) -> Page:
+        path = _written(page, tmp_path / "page.html") if isinstance(page, str) else page
+        context = browser.new_context(viewport={"width": width, "height": 800}, **settings)
+        contexts.append(context)
+        opened = context.new_page()
+        opened.set_default_timeout(5000)
+        opened.on("console", lambda message: complaints.append(message.text))
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        opened.on("request", lambda request: _refuse(request.url, path.as_uri(), complaints))
+        opened.goto(path.as_uri() + state)
+        return opened
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _written(html: str, path: Path) -> Path:
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def _refuse(url: str, own: str, complaints: list[str]) -> None:
+    if not url.startswith((own, "data:", "blob:")):
+        complaints.append(f"asked for {url}")

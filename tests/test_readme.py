@@ -73,7 +73,7 @@ def commands_of_the_table() -> list[list[str]]:
 @pytest.mark.slow
 def test_commands_of_the_readme_run_in_the_order_in_which_they_stand(scratch, capsys):
     commands = documents.commands("README.md") + commands_of_the_table()
-    assert len(commands) == 18
+    assert len(commands) == 20
     for arguments in commands:
         if "--resume" in arguments:
             cut_short(arguments[-1])
@@ -114,6 +114,15 @@ def test_commands_of_the_pages_run(page, scratch, capsys):
         assert run(arguments) == 0, arguments
 
 
+@pytest.mark.slow
+def test_commands_of_the_recipes_run_on_another_data_set(scratch, capsys):
+    for arguments in documents.commands("docs/recipes.md"):
+        shorter = ["--epochs", "2"] if arguments[0] == "train" else []
+        words = ["fashion-mnist" if word == "cifar10" else word for word in arguments]
+        assert run([*words, *shorter]) == 0, arguments
+        assert capsys.readouterr().out
+
+
 def test_every_code_block_is_run_by_a_test_here_or_in_the_tests_of_its_subject():
     found = {
         (page.name, language)
@@ -133,6 +142,7 @@ def test_every_code_block_is_run_by_a_test_here_or_in_the_tests_of_its_subject()
         ("networks.md", "sh"),
         ("networks.md", "yaml"),
         ("networks.md", "python"),
+        ("recipes.md", "sh"),
         ("training.md", "python"),
         ("transfer.md", "python"),
         ("verify.md", "sh"),

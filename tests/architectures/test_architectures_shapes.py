@@ -8,6 +8,7 @@ from striate.architectures import Spec, build, infer_shapes
 from striate.architectures.blocks import Parallel, Residual
 from striate.architectures.layers import Conv2d, Flatten, Linear, LogSoftmax, ReLU, Sigmoid
 from striate.architectures.pooling import AvgPool2d, MaxPool2d
+from striate.architectures.shapes import fitting_scale
 from striate.errors import SpecError
 
 END = (Flatten(), Linear("num_classes"))
@@ -149,3 +150,10 @@ def test_fixed_number_of_outputs_serves_when_it_fits():
         2,
         10,
     )
+
+
+def test_the_scale_at_which_a_network_fits_is_the_least():
+    spec = Spec("one", (Conv2d(2, 5), MaxPool2d(2), *END))
+    for side, most, expected in ((6, 4, 1), (5, 4, 2), (2, 4, 3), (2, 2, None), (1, 4, None)):
+        assert fitting_scale(spec, (1, side, side), 10, most) == expected
+    assert fitting_scale(spec, (1, 9, 3), 10, 4) == 2

@@ -6,33 +6,15 @@ Needs Chromium on the path; without it these tests are skipped, or fail where ST
 from __future__ import annotations
 
 import csv
-import os
-import shutil
-from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
 from striate.audit import Findings, LabelDoubt, Outlier, find_duplicates, find_shortcuts, render
 
 NAUGHTY = "<script>alert(1)</script>"
 FORMULA = "=cmd"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        reason = f"needs a browser: none of {', '.join(names)} is on the path"
-        if os.environ.get("STRIATE_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path)
-        yield found
-        found.close()
 
 
 @pytest.fixture
@@ -57,25 +39,8 @@ def findings(tiles, gather) -> Findings:
 
 
 @pytest.fixture
-def page(browser, findings, tmp_path) -> Iterator[Page]:
-    """The page, opened; afterwards nothing may have been logged or asked for."""
-    path, complaints = tmp_path / "audit.html", []
-    path.write_text(render(findings), encoding="utf-8")
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    opened = context.new_page()
-    opened.set_default_timeout(5000)
-    opened.on("console", lambda message: complaints.append(message.text))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("request", lambda request: _refuse(request.url, path.as_uri(), complaints))
-    opened.goto(path.as_uri())
-    yield opened
-    context.close()
-    assert complaints == []
-
-
-def _refuse(url: str, own: str, complaints: list[str]) -> None:
-    if not url.startswith(("data:", f"blob:{own[:5]}", own)):
-        complaints.append(f"asked for {url}")
+def page(open_page, findings) -> Page:
+    return open_page(render(findings), accept_downloads=True)
 
 
 def card(page: Page, name: str):

@@ -21,5 +21,6 @@ from striate.config import TrainConfig
 def test_help_shows_the_default_of_every_setting_that_has_one(option, default, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     assert run(["train", "--help"]) == 0
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if re.search(rf"{option}\s", line)]
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if re.match(rf"\W*{option}\s", line)]
     assert f"[{default}]" in line

@@ -4,18 +4,14 @@ Needs Chromium on the path; without it these tests are skipped, or fail where ST
 """
 
 import io
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 from sklearn import metrics
 
 from striate.evaluation import Command, ReportContext, compute_metrics, gallery, render_report
@@ -25,55 +21,6 @@ from striate.schemas import Predictions
 Open = Callable[..., Page]
 NAMES = ("cat", "dog", "hen", "<b>owl</b>")
 ROWS = "#class-table tbody tr"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        reason = f"needs a browser: none of {', '.join(names)} is on the path"
-        if os.environ.get("STRIATE_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def open_page(browser, tmp_path) -> Iterator[Open]:
-    """Opens HTML in a window of its own; afterwards nothing may have been logged or asked for."""
-    complaints: list[str] = []
-    with contextmanager(_windows)(browser, tmp_path / "report.html", complaints) as open_one:
-        yield open_one
-    assert complaints == []
-
-
-def _windows(browser: Browser, path: Path, complaints: list[str]) -> Iterator[Open]:
-    contexts = []
-
-    def open_one(html: str, width: int = 1280, **settings: object) -> Page:
-        path.write_text(html, encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 800}, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(5000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: _refuse(request.url, path, complaints))
-        page.goto(path.as_uri())
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-
-
-def _refuse(url: str, path: Path, complaints: list[str]) -> None:
-    if url != path.as_uri() and not url.startswith("data:"):
-        complaints.append(f"asked for {url}")
 
 
 def picture(path: str) -> bytes:
@@ -531,7 +478,7 @@ def test_axe_finds_nothing_serious(open_page, pages, scheme) -> None:
 @pytest.mark.parametrize("width", [360, 768, 1280, 1600])
 def test_no_page_scrolls_sideways(open_page, pages, width) -> None:
     for title, html in pages.items():
-        page = open_page(html, width)
+        page = open_page(html, width=width)
         page.locator("td[data-share]").first.click()
         page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
         assert (title, page.evaluate("document.documentElement.scrollWidth")) == (title, width)

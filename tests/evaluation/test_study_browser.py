@@ -6,15 +6,12 @@ Needs Chromium on the path; without it these tests are skipped, or fail where ST
 from __future__ import annotations
 
 import io
-import os
-import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 from striate.evaluation.study import (
     Entry,
@@ -29,41 +26,6 @@ from striate.evaluation.study.robustness import Course
 from striate.schemas import Predictions
 
 CLASSES = ("cat", "dog", "<b>owl</b>")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        if os.environ.get("STRIATE_REQUIRE_BROWSER"):
-            pytest.fail("needs a browser on the path")
-        pytest.skip("needs a browser on the path")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """Opens HTML; afterwards nothing may have been logged or asked for from outside."""
-    complaints, contexts = [], []
-
-    def open_one(html, width=1280, scheme="light"):
-        (tmp_path / "page.html").write_text(html, encoding="utf-8")
-        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme))
-        shown = contexts[-1].new_page()
-        shown.set_default_timeout(5000)
-        shown.on("console", lambda message: complaints.append(message.text))
-        shown.on("pageerror", lambda error: complaints.append(str(error)))
-        shown.on("request", lambda request: request.url[:4] == "http" and complaints.append(request.url))
-        shown.goto((tmp_path / "page.html").as_uri())
-        return shown
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def predictions(skill, seed):
@@ -134,7 +96,7 @@ def test_a_click_on_a_disagreement_shows_its_images(open_page, comparison):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(open_page, comparison, robust, scheme):
     for html in (comparison[2], robust):
-        results = Axe().run(open_page(html, scheme=scheme))
+        results = Axe().run(open_page(html, color_scheme=scheme))
         serious = [
             found for found in results.response["violations"] if found["impact"] in ("serious", "critical")
         ]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
 
 from striate import bundle
 from striate.architectures import Spec
@@ -101,46 +97,3 @@ def plain_page(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "lesson.html"
     path.write_text(render_lesson(), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        reason = f"needs a browser: none of {', '.join(names)} is on the path"
-        if os.environ.get("STRIATE_REQUIRE_BROWSER"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def open_page(browser) -> Iterator[Callable[..., Page]]:
-    """Opens a page in a window of its own; afterwards nothing may have been logged or asked for."""
-    complaints: list[str] = []
-    contexts = []
-
-    def open_one(path: Path, state: str = "", width: int = 1280, **settings: Any) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 800}, **settings)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(5000)
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: _refuse(request.url, path, complaints))
-        page.goto(path.as_uri() + state)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def _refuse(url: str, path: Path, complaints: list[str]) -> None:
-    if not url.startswith((path.as_uri(), "data:", "blob:")):
-        complaints.append(f"asked for {url}")

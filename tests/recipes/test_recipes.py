@@ -94,8 +94,10 @@ def test_epochs_follow_from_the_number_of_images_within_bounds(own: str) -> None
     assert epochs == [recipes.recipe.MOST_EPOCHS, 2, 1]
 
 
-def test_the_batch_is_no_larger_than_the_data_unless_it_was_given(own: str) -> None:
-    assert complete(own, 20, ["cat", "dog"]).batch_size == 20
+def test_an_epoch_has_four_batches_at_least_unless_their_size_was_given(own: str) -> None:
+    for images, expected in ((1000, 64), (200, 50), (6, 2), (1, 1)):
+        assert complete(own, images, ["cat", "dog"]).batch_size == expected
+    assert complete("fast", 200, ["cat", "dog"], target=0.94).batch_size == 50  # of a level's own batches
     assert complete(own, 20, ["cat", "dog"], batch_size=32).batch_size == 32
 
 

@@ -77,3 +77,9 @@ def test_what_cannot_be_measured_is_refused_in_one_line(data, settings, text):
     with pytest.raises(UserError, match=text) as refusal:
         bench_train(data, **{**PLAIN, "model": "mlp", **settings})
     assert "\n" not in str(refusal.value)
+
+
+def test_a_small_data_set_gets_smaller_batches(write_stripes, tmp_path):
+    data = write_stripes(tmp_path / "few", {"across": 10, "down": 10})
+    found = bench_train(data, model="mlp", steps=2, **PLAIN)
+    assert found.batch_size == 7  # half of the 14 that are for training

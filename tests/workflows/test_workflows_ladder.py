@@ -20,7 +20,7 @@ from striate.workflows.ladder.record import FEWEST_DECISIVE, judge
 from striate.workflows.ladder.steps import Step, photo_steps, small_image_steps
 from striate.workflows.listener import Listener
 
-AMPLE = "200s"  # more than any test here takes: what is tried depends on the steps alone
+AMPLE = "30m"  # more than any test here takes: what is tried depends on the steps alone
 
 
 def predictions(right):
@@ -142,7 +142,7 @@ def test_the_better_step_is_kept_and_everything_is_told(stripes, two_steps, tmp_
     assert second["verdict"]["p_value"] < 0.05
     assert second["verdict"]["before"] == "first"
     assert second["estimated_seconds"] > 0
-    assert second["seconds"] >= second["trial_seconds"] > 0
+    assert second["seconds"] >= second["trial_seconds"] >= 0  # in tenths of a second
     assert run.config().model_options == {"width": 12}
     assert run.metrics()["val"]["accuracy"]["value"] == second["accuracy"]["value"]
     assert len(run.history()) == second["epochs_run"] == 4

@@ -10,7 +10,8 @@ import pytest
 
 from striate import bundle
 from striate.architectures import whitening_kernels
-from striate.errors import UserError
+from striate.errors import SpecError, UserError
+from striate.workflows.listener import Listener
 from striate.workflows.train import train
 
 
@@ -24,7 +25,7 @@ def test_the_fast_recipe_learns_with_a_first_layer_that_stays_and_reports_the_vi
     stripes: Path, tmp_path: Path
 ) -> None:
     run = train(
-        stripes, recipe="fast", target=0.94, epochs=6, model_options={"width": 8}, out=tmp_path / "run"
+        stripes, recipe="fast", target=0.94, epochs=4, model_options={"width": 8}, out=tmp_path / "run"
     )
     config = run.config()
     assert (config.optimizer, config.augment, config.test_views) == ("muon", "alternate", "flip-shift")
@@ -41,6 +42,29 @@ def test_the_fast_recipe_learns_with_a_first_layer_that_stays_and_reports_the_vi
 
 def run_weights(model: Path) -> dict[str, np.ndarray]:
     return bundle.read(model)[1]
+
+
+def test_images_too_small_for_the_network_are_enlarged_unless_their_size_is_given(
+    write_stripes: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = write_stripes(tmp_path / "tiny", {"flat": 20, "steep": 20}, side=6)
+    told = Told()
+    settings = {"recipe": "fast", "epochs": 1, "model_options": {"width": 4}}
+    run = train(data, out=tmp_path / "run", listener=told, **settings)
+    assert bundle.read(run.model)[0].preprocess.input_shape == (3, 12, 12)
+    assert "Images become 12 x 12: speed-cnn needs larger ones." in told.messages
+    with pytest.raises(SpecError, match="pool3"):
+        train(data, out=tmp_path / "other", image_size=6, **settings)
+
+
+class Told(Listener):
+    """Keeps the messages."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
 
 def test_whitening_is_refused_where_it_makes_no_sense(stripes: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class BothEngines:
             seed: of the dropout masks.
         """
         self._start(mode == "training", seed)
-        x = batch.inputs.astype(self.dtype)
+        x = batch.inputs.astype(self.dtype, order="C")
         with watching(self.ours) as mine, watching_torch.watching(self.theirs, mine.outputs) as other:
             raw, raw_tensor = self._forward(x, torch.from_numpy(x.copy()).requires_grad_())
             measured = [*self._outputs(mode, mine, other), *self._buffers(mode)]
@@ -106,7 +106,7 @@ class BothEngines:
         Args:
             inputs: images (N, C, H, W).
         """
-        x = inputs.astype(self.dtype)
+        x = inputs.astype(self.dtype, order="C")
         with torch.no_grad():
             ours, theirs = self.ours.predict(x), self.theirs.eval()(torch.from_numpy(x)).numpy()
         apart = comparison.difference(ours, theirs)
@@ -135,7 +135,7 @@ class BothEngines:
         losses = []
         for number, batch in enumerate(batches, start=1):
             self._start(True, seed, number)
-            x = batch.inputs.astype(self.dtype)
+            x = batch.inputs.astype(self.dtype, order="C")
             raw, raw_tensor = self._forward(x, torch.from_numpy(x))
             loss = self._backward_torch(raw_tensor, batch.labels)
             self.ours.backward(self.loss.backward(raw, batch.labels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
 
@@ -74,6 +75,23 @@ def infer_shapes(spec: Spec, input_shape: Sequence[int], num_classes: int) -> tu
     if sum(prod(shape) for step in walk(steps) for shape in step.parameter_shapes.values()) > MAX_VALUES:
         raise SpecError(f"net {spec.name!r} has more than {MAX_VALUES} parameters; make its layers smaller.")
     return steps
+
+
+def fitting_scale(spec: Spec, input_shape: Sequence[int], num_classes: int, most: int) -> int | None:
+    """Return how many times larger images have to be at least for `spec` to work on them, 1 to `most`.
+
+    Args:
+        spec: the description.
+        input_shape: (C, H, W) of the images.
+        num_classes: how many classes they have.
+        most: the largest scale that is tried; None is returned where that is too small as well.
+    """
+    channels, *sides = input_shape
+    for scale in range(1, most + 1):
+        with suppress(SpecError):
+            infer_shapes(spec, (channels, *(scale * side for side in sides)), num_classes)
+            return scale
+    return None
 
 
 def walk(steps: Sequence[Step]) -> Iterator[Step]:

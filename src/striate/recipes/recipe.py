@@ -17,6 +17,8 @@ REFERENCE = "cifar10"
 """The data set by whose accuracy levels are chosen for data on which none was measured."""
 MOST_EPOCHS = 100
 """However small the data set."""
+LEAST_STEPS = 4
+"""Of an epoch: where a data set is smaller than so many batches of the recipe's, its batches are smaller."""
 _SUFFIX = ".yaml"
 
 
@@ -188,8 +190,9 @@ def fitted(config: TrainConfig, images: int, class_names: Sequence[str]) -> Trai
     found: dict[str, Any] = {"epochs": min(MOST_EPOCHS, max(1, round(level.images / images)))}
     for part in (recipe, level):
         found |= part.characters if are_characters(class_names) else part.pictures
-    if config.batch_size == recipe.settings.get("batch_size"):
-        config = config.model_copy(update={"batch_size": min(config.batch_size, images)})
+    if config.batch_size == (recipe.settings | level.settings).get("batch_size"):
+        most = min(images, max(2, images // LEAST_STEPS))
+        config = config.model_copy(update={"batch_size": min(config.batch_size, most)})
     left_open = {name: value for name, value in found.items() if name not in config.model_fields_set}
     return config_file.make(TrainConfig, config.model_dump(exclude_unset=True) | left_open)
 

@@ -112,7 +112,17 @@ def _prepare(settings: dict[str, Any], listener: Listener) -> Training:
         )
     sets = transfer.prepare_images(config, choice, found, listener)
     config = recipes.fitted(config, len(sets.train), sets.class_names)
+    config = _leave_two_steps(config, len(sets.train), listener)
     return Training.prepare(config, choice, sets, listener).with_found_lr(listener)
+
+
+def _leave_two_steps(config: TrainConfig, images: int, listener: Listener) -> TrainConfig:
+    """Make the default batch size fit a small data set; one that was asked for is left alone."""
+    most = max(1, images // 2)
+    if "batch_size" in config.model_fields_set or config.batch_size <= most:
+        return config
+    listener.message(f"batch size {most}: an epoch needs two steps, of which the first is not measured.")
+    return config.model_copy(update={"batch_size": most})
 
 
 def _measure(

@@ -20,6 +20,8 @@ PHOTO_SIDE = 64
 EMBEDDED = "efficientnet-lite0-levels"
 """The network for photos: its weights come with Striate."""
 FROM_SCRATCH = "mynet"
+MOST_ENLARGED = 4
+"""Times, at most, that images are enlarged unasked for a network that is too deep for them."""
 WHITENED_IMAGES = 2000
 """Training images, at most, whose patches a whitening first layer is computed from."""
 
@@ -87,7 +89,10 @@ def resolve_model(config: TrainConfig, listener: Listener) -> tuple[TrainConfig,
 def prepare_images(
     config: TrainConfig, choice: Choice, found: Survey | None, listener: Listener
 ) -> ImageSets:
-    """Return the images, prepared as a pretrained network wants them; says what the user should know.
+    """Return the images, prepared as the network wants them; says what the user should know.
+
+    A pretrained network has its own size and colours. One from scratch that shrinks the images to less than
+    a pixel gets them enlarged, unless their size was asked for.
 
     Args:
         config: the settings.
@@ -98,7 +103,12 @@ def prepare_images(
     from striate.data import prepare
 
     own = None if choice.model.preprocessing is None else as_input(choice.model.preprocessing)
-    sets = prepare(config.data_config(), found=found, network=own, progress=listener.stage)
+    data = config.data_config()
+    sets = prepare(data, found=found, network=own, progress=listener.stage)
+    if side := _side_that_fits(config, choice, sets):
+        sets = prepare(data.model_copy(update={"image_size": side}), found=found, progress=listener.stage)
+        message = f"Images become {side} x {side}: {choice.model.name} needs larger ones."
+        sets = replace(sets, messages=(*sets.messages, message))
     if own is not None:
         sets = replace(sets, messages=(*sets.messages, *_remarks(sets, choice.model)))
     if config.feature_views != "one":
@@ -106,6 +116,21 @@ def prepare_images(
     for message in sets.messages:
         listener.message(message)
     return sets
+
+
+def _side_that_fits(config: TrainConfig, choice: Choice, sets: ImageSets) -> int | None:
+    """Return the side of images that are large enough for the network; None: leave them as they are."""
+    from striate.architectures import Spec
+    from striate.architectures.shapes import fitting_scale
+
+    spec, (channels, *sides) = choice.model.description, sets.preprocess.input_shape
+    if config.image_size is not None or not isinstance(spec, Spec) or choice.model.preprocessing is not None:
+        return None
+    classes, side = len(sets.class_names), max(sides)
+    if fitting_scale(spec, (channels, *sides), classes, 1):
+        return None
+    scale = fitting_scale(spec, (channels, side, side), classes, MOST_ENLARGED)
+    return None if scale is None else scale * side
 
 
 def keep_pixels(sets: ImageSets, listener: Listener) -> ImageSets:
