@@ -232,6 +232,36 @@ def test_play_learns_until_paused_and_the_address_brings_the_moment_back(open_li
         assert again.inner_text(place) == page.inner_text(place)
 
 
+def test_the_highest_rate_diverges_in_a_sentence_and_starting_again_helps(open_live):
+    page = open_live()
+    page.get_by_label("Learning rate").press("End")
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("status").filter(has_text="Diverged at step").wait_for()
+    assert page.get_by_role("button", name="Play").is_disabled()
+    assert "diverged" in page.get_by_role("img", name="Curve of the loss").get_attribute("aria-label")
+    assert "NaN" not in page.inner_text("#screen-live")
+    page.get_by_label("Learning rate").press("Home")
+    page.get_by_role("button", name="Start again").click()
+    page.get_by_role("button", name="Step", exact=True).click()
+    page.wait_for_function("() => live.run.step === 1 && !live.run.diverged")
+
+
+def test_a_net_whose_kernels_find_nothing_any_more_is_told_as_dead(open_live):
+    page = open_live("&rate=3")
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("status").filter(has_text="Dead at step").wait_for(timeout=20_000)
+    page.get_by_role("button", name="Pause").click()
+    assert page.evaluate(
+        "forwardPass(live.run.weights, live.data.test.pictures[0]).maps.data.every((v) => v === 0)"
+    )
+
+
+def test_every_slider_of_the_page_has_its_label(open_live):
+    unnamed = """[...document.querySelectorAll("input, select, textarea")]
+        .filter((one) => !one.labels.length && !one.ariaLabel).map((one) => one.outerHTML)"""
+    assert open_live().evaluate(unnamed) == []
+
+
 def test_nothing_plays_by_itself_where_motion_is_unwelcome(open_live):
     page = open_live(reduced_motion="reduce")
     page.get_by_role("button", name="25 steps").click()

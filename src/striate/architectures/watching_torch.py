@@ -59,9 +59,9 @@ def watching(network: nn.Module, given: Mapping[str, np.ndarray]) -> Iterator[Se
     Each module's own output is noted, and the `given` one handed on in its place, so that every module gets
     the input that the other engine's layer got. A difference then stays in the layer that made it; and a ReLU
     at 0 or a tie in a pooling window is decided alike, where rounding upstream would open one and not the
-    other and send a gradient another way. Gradients pass as if nothing had been replaced. What is handed on has
-    its channels first in memory: with channels last, torch's batch normalisation sums float32 one value after
-    another, and on large images is off by some 1e-4.
+    other and send a gradient another way. Gradients pass as if nothing had been replaced. What is handed
+    on has its channels first in memory: with channels last, torch's batch normalisation sums float32 one
+    value after another, and on large images is off by some 1e-4.
 
     Args:
         network: a torch network.

@@ -181,10 +181,17 @@ function lossText(loss) {
 function writeStatus() {
   const { run } = live;
   const values = { step: run.step, loss: lossText(run.loss || 0), guessing: shown(GUESSING), right: liveIds.right.textContent };
-  const name = run.diverged ? "diverged" : run.step >= LAST_STEP ? "over" : run.step === 0 ? "new" : "going";
+  const dead = !run.diverged && isDead();
+  const name = run.diverged ? "diverged" : dead ? "dead" : run.step >= LAST_STEP ? "over" : run.step === 0 ? "new" : "going";
   const text = say(`live.status.${name}`, values);
-  liveIds.status.classList.toggle("message", run.diverged);
+  liveIds.status.classList.toggle("message", run.diverged || dead);
   if (liveIds.status.textContent !== text) liveIds.status.textContent = text;
+}
+
+// Whether no kernel finds anything in any picture shown: a ReLU that is 0 everywhere passes no slope on.
+function isDead() {
+  const { pictures } = live.data.test;
+  return pictures.slice(0, SHOWN_PICTURES).every((picture) => !forwardPass(live.run.weights, picture).maps.data.some((value) => value > 0));
 }
 
 function drawLossChart() {
