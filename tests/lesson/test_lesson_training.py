@@ -249,7 +249,7 @@ def test_the_highest_rate_diverges_in_a_sentence_and_starting_again_helps(open_l
 def test_a_net_whose_kernels_find_nothing_any_more_is_told_as_dead(open_live):
     page = open_live("&rate=3")
     page.get_by_role("button", name="Play").click()
-    page.get_by_role("status").filter(has_text="Dead at step").wait_for(timeout=20_000)
+    page.get_by_role("status").filter(has_text="Dead: every kernel").wait_for(timeout=20_000)
     page.get_by_role("button", name="Pause").click()
     assert page.evaluate(
         "forwardPass(live.run.weights, live.data.test.pictures[0]).maps.data.every((v) => v === 0)"
