@@ -1,0 +1,89 @@
+// "Your network": its answer, and the class map.
+
+function makeBars() {
+  const { classes } = PAGE.network;
+  for (const name of classes.slice(0, 20)) {
+    const bar = element("i");
+    const row = element("button", { type: "button", className: "bar" }, element("span", {}, name), element("span", { className: "track" }, bar), element("b", {}));
+    row.addEventListener("click", () => {
+      const chosen = Number(row.dataset.place);
+      net.mapClass = net.mapClass === chosen ? null : chosen;
+      drawNet();
+    });
+    netIds.bars.append(row);
+  }
+}
+
+// Probabilities of all classes; null where the page stops before the end.
+function probabilities() {
+  const { cut, output, temperature } = PAGE.network;
+  if (cut) return null;
+  const { data } = net.values.at(-1);
+  if (output === "probability" || output === "logit") {
+    const logit = output === "logit" ? data[0] : Math.log(data[0] / (1 - data[0]));
+    const second = sigmoidOf(logit / temperature);
+    return [1 - second, second];
+  }
+  return Array.from(softmax(tensor([data.length], data.map((value) => value / temperature))).data);
+}
+
+// Up to twenty classes stand in their own order, so that nothing jumps; of more, the most probable.
+function drawBars() {
+  const shares = probabilities();
+  if (!shares) {
+    netIds.bars.replaceChildren(element("p", {}, say("net.answer.none")));
+    return;
+  }
+  const best = shares.indexOf(Math.max(...shares));
+  netIds.best.textContent = say("net.answer.best", { name: PAGE.network.classes[best], percent: percent(shares[best]) });
+  const order = shares.map((_, i) => i);
+  if (shares.length > 20) order.sort((a, b) => shares[b] - shares[a]);
+  [...netIds.bars.children].forEach((row, i) => {
+    const k = order[i];
+    row.dataset.place = k;
+    row.children[0].textContent = PAGE.network.classes[k];
+    row.children[1].firstChild.style.width = `${100 * shares[k]}%`;
+    row.children[2].textContent = percent(shares[k]);
+    row.classList.toggle("best", k === best);
+    row.disabled = !PAGE.network.classMap;
+    row.setAttribute("aria-pressed", net.mapClass === k);
+  });
+}
+
+// Zhou et al. 2016, eq. 2: the last maps, each times its weight for the class.
+function classMap(k) {
+  const { maps, head } = PAGE.network.classMap;
+  const [channels, height, width] = net.nodes[maps].shape;
+  const { weight } = net.nodes[head].weights;
+  const one = weight.shape[0] === 1;
+  const out = new Float32Array(height * width);
+  for (let c = 0; c < channels; c++) {
+    const factor = (one && k === 0 ? -1 : 1) * weight.data[(one ? 0 : k) * channels + c];
+    for (let i = 0; i < out.length; i++) out[i] += factor * net.values[maps].data[c * height * width + i];
+  }
+  return { values: out, height, width };
+}
+
+function drawClassMap() {
+  if (!PAGE.network.classMap) return;
+  const shares = probabilities();
+  const k = net.mapClass === null ? shares.indexOf(Math.max(...shares)) : net.mapClass;
+  const name = PAGE.network.classes[k];
+  const map = classMap(k);
+  const high = Math.max(0, ...map.values);
+  const { context, width, height } = prepare(netIds.map);
+  const { shape } = net.nodes[0];
+  const grid = layGrid(width, height, shape[1], shape[2]);
+  drawPixels(context, grid, net.input.map((value) => value * 0.6), shape);
+  const [sideX, sideY] = [(grid.cell * shape[2]) / map.width, (grid.cell * shape[1]) / map.height];
+  context.fillStyle = "#19c794";
+  map.values.forEach((value, i) => {
+    context.globalAlpha = high > 0 ? (0.85 * Math.max(0, value)) / high : 0;
+    const [row, column] = [Math.floor(i / map.width), i % map.width];
+    context.fillRect(grid.left + column * sideX, grid.top + row * sideY, sideX + 0.4, sideY + 0.4);
+  });
+  context.globalAlpha = 1;
+  netIds["map-title"].textContent = say("net.map.title", { name });
+  netIds["map-text"].textContent = say("net.map.lead", { high: shown(high) });
+  netIds.map.setAttribute("aria-label", say("net.map.label", { name }));
+}

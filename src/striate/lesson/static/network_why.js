@@ -1,0 +1,178 @@
+// "Your network": what a value was made of.
+
+function valueAt(place) {
+  return net.values[place.node].data[placeIndex(net.nodes[place.node], place)];
+}
+
+function placeText({ node, channel, row, column }) {
+  const layer = nodeName(net.nodes[node]);
+  const { classes, cut } = PAGE.network;
+  if (!cut && node === net.nodes.length - 1 && classes.length === net.nodes[node].shape[0]) {
+    return say("net.why.place.class", { layer, name: classes[channel] });
+  }
+  const at = { layer, channel: channel + 1, row: row + 1, column: column + 1 };
+  return say(isMaps(net.nodes[node]) ? "net.why.place" : "net.why.place.value", at);
+}
+
+function drawWhy() {
+  const { place } = net;
+  const node = net.nodes[place.node];
+  drawOneMap(node);
+  netIds.place.textContent = placeText(place);
+  netIds.kind.textContent = nodeName(node);
+  netIds.value.textContent = shown(valueAt(place));
+  netIds.text.textContent = reasonText(node, place);
+  netIds.terms.replaceChildren(...terms(node, place));
+}
+
+function drawOneMap(node) {
+  const { context, width, height } = prepare(netIds.one);
+  const { data } = net.values[net.place.node];
+  const maps = isMaps(node);
+  netIds.one.hidden = !maps;
+  net.oneGrid = maps ? layGrid(width, height, node.shape[1], node.shape[2]) : null;
+  if (!maps || !width) return;
+  const [, rows, columns] = node.shape;
+  const values = data.subarray(net.place.channel * rows * columns, (net.place.channel + 1) * rows * columns);
+  const range = valueRange(data);
+  centreText(context);
+  const longest = net.oneGrid.cell < 25 ? 0 : longestText(values);
+  if (net.oneGrid.cell < 9) drawMap(context, net.oneGrid, values, range);
+  else values.forEach((value, i) => drawCell(context, net.oneGrid, Math.floor(i / columns), i % columns, greyOf(value, range), shown(value), longest));
+  frameCells(context, net.oneGrid, net.place.row, net.place.column, 1, 1, "output", 3);
+}
+
+function reasonText(node, place) {
+  if (node.kind === "input") {
+    const { mean, std } = PAGE.network;
+    const raw = net.input[placeIndex(node, place)];
+    return say("net.why.pixel", { raw: shown(raw), mean: shown(mean[place.channel]), std: shown(std[place.channel]) });
+  }
+  const [, height, width] = isMaps(node) ? net.nodes[node.inputs[0]].shape : [0, 0, 0];
+  return say(`net.${node.kind}`, { slope: node.args.negative_slope, count: height * width });
+}
+
+// The rows under "How this number came about", by the kind of the layer.
+function terms(node, place) {
+  if (node.kind === "input") return [];
+  if (node.kind === "conv2d") return convolutionRows(node, place);
+  if (node.kind === "linear") return linearRows(node, place);
+  if (node.kind.includes("pool")) return poolRows(node, place);
+  if (node.kind === "batch_norm") return batchNormRows(node, place);
+  return plainTerms(net.nodes, net.values, place).map((term) => followRow(placeText(term.place), term.value, term.place));
+}
+
+function followRow(text, value, place) {
+  const button = element("button", { type: "button", className: "term" }, element("span", {}, text), element("b", {}, shown(value)));
+  button.addEventListener("click", () => go(place));
+  return button;
+}
+
+function sumRow(text, value) {
+  return element("p", { className: "term" }, element("span", {}, text), element("b", {}, shown(value)));
+}
+
+function largestFirst(list, size) {
+  return list.sort((a, b) => Math.abs(size(b)) - Math.abs(size(a)));
+}
+
+function convolutionRows(node, place) {
+  const all = largestFirst(convolutionTerms(net.nodes, net.values, place), ({ sum }) => sum);
+  const top = all.slice(0, TOP_TERMS);
+  const range = valueRange(top.flatMap(({ window }) => window.flat().map(({ value }) => value)));
+  const kernelRange = symmetricRange(Array.from(node.weights.weight.data.subarray(0, 4096)));
+  const rows = top.map((term, i) => {
+    const button = element(
+      "button", { type: "button", className: "term", "aria-pressed": i === net.term },
+      element("span", {}, say("net.conv2d.map", { channel: term.channel + 1 })),
+      smallGrid(term.window.map((row) => row.map(({ value }) => value)), range, "frame-picture"),
+      element("span", { className: "sign" }, "×"),
+      smallGrid(foldRows(term.kernel, term.window[0].length), kernelRange, "frame-kernel"),
+      element("b", {}, shown(term.sum)),
+    );
+    button.addEventListener("click", () => {
+      net.term = i;
+      drawNetSoon();
+    });
+    return button;
+  });
+  const rest = all.slice(TOP_TERMS);
+  if (rest.length) rows.push(sumRow(say("net.conv2d.rest", { count: rest.length }), rest.reduce((sum, term) => sum + term.sum, 0)));
+  if (node.weights.bias) rows.push(sumRow(say("net.bias"), node.weights.bias.data[place.channel]));
+  return [...rows, ...chosenProducts(top[Math.min(net.term, top.length - 1)])];
+}
+
+function foldRows(values, width) {
+  return Array.from({ length: values.length / width }, (_, i) => Array.from(values.slice(i * width, (i + 1) * width)));
+}
+
+function smallGrid(rows, range, name) {
+  const canvas = element("canvas", { width: rows[0].length, height: rows.length, className: `small ${name}` });
+  canvas.getContext("2d").putImageData(greyImage(rows.flat(), rows.length, rows[0].length, range), 0, 0);
+  canvas.setAttribute("aria-hidden", "true");
+  return canvas;
+}
+
+// The chosen map's products in numbers; a pixel leads on to where it came from.
+function chosenProducts({ channel, window, kernel, sum }) {
+  const width = window[0].length;
+  const rows = window.map((cells, i) =>
+    element("tr", {}, ...cells.map(({ place, value }, j) => {
+      const factor = kernel[i * width + j];
+      const pixel = element("button", { type: "button", className: "pixel link", disabled: !place }, shown(value));
+      if (place) pixel.addEventListener("click", () => go(place));
+      return element(
+        "td", {}, pixel, element("span", { className: "times" }, "×"), element("span", { className: "as-kernel" }, shown(factor)),
+        element("span", { className: "product" }, `= ${shown(value * factor)}`),
+      );
+    })),
+  );
+  const table = element("table", { className: "products" }, element("tbody", {}, ...rows));
+  table.dataset.size = Math.max(width, window.length);
+  const head = element("p", { className: "chosen" }, say("net.conv2d.chosen", { channel: channel + 1, sum: shown(sum) }));
+  return [head, element("div", { className: "products-box" }, table)];
+}
+
+function linearRows(node, place) {
+  const all = largestFirst(linearTerms(net.nodes, net.values, place), ({ product }) => product);
+  const rows = all.slice(0, TOP_TERMS).map((term) => {
+    const row = followRow("", term.product, term.place);
+    row.firstChild.append(
+      element("span", { className: "as-picture" }, shown(term.value)), " × ", element("span", { className: "as-kernel" }, shown(term.factor)),
+      element("small", {}, placeText(term.place)),
+    );
+    return row;
+  });
+  const rest = all.slice(TOP_TERMS);
+  if (rest.length) rows.push(sumRow(say("net.linear.rest", { count: rest.length }), rest.reduce((sum, term) => sum + term.product, 0)));
+  if (node.weights.bias) rows.push(sumRow(say("net.bias"), node.weights.bias.data[place.channel]));
+  return rows;
+}
+
+function poolRows(node, place) {
+  const window = readWindow(net.nodes, net.values, place, place.channel);
+  if (window.length * window[0].length > 64) {
+    return largestFirst(window.flat().filter((term) => term.place), ({ value }) => value).slice(0, TOP_TERMS)
+      .map((term) => followRow(placeText(term.place), term.value, term.place));
+  }
+  const value = valueAt(place);
+  const rows = window.map((cells) => element("tr", {}, ...cells.map((cell) => {
+    const button = element("button", { type: "button", className: "pixel link", disabled: !cell.place }, cell.place ? shown(cell.value) : "");
+    if (cell.place) button.addEventListener("click", () => go(cell.place));
+    const kept = node.kind.includes("max") && cell.place && cell.value === value;
+    return element("td", { className: kept ? "kept" : "" }, button);
+  })));
+  const table = element("table", { className: "products" }, element("tbody", {}, ...rows));
+  table.dataset.size = window[0].length;
+  return [element("div", { className: "products-box" }, table)];
+}
+
+function batchNormRows(node, place) {
+  const [term] = plainTerms(net.nodes, net.values, place);
+  const { running_mean: mean, running_var: variance, weight, bias } = node.weights;
+  const c = place.channel;
+  const scale = `√(${shown(variance.data[c])} + ε)`;
+  const affine = weight ? ` × ${shown(weight.data[c])} + ${shown(bias.data[c])}` : "";
+  const line = `(${shown(term.value)} − ${shown(mean.data[c])}) / ${scale}${affine} = ${shown(valueAt(place))}`;
+  return [element("p", { className: "formula" }, line), followRow(placeText(term.place), term.value, term.place)];
+}
