@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
+import sys
 from typing import get_args
 
 import numpy as np
@@ -259,3 +261,11 @@ def test_every_algorithm_is_listed_with_its_tolerances():
     for row in rows:
         tolerance = ALGORITHMS[quoted(row[0])[0]].TOLERANCE
         assert row[-2:] == [str(tolerance[dtype] or "-") for dtype in ("float32", "float64")], row[0]
+
+
+def test_one_command_runs_every_benchmark():
+    folder = documents.ROOT / "benchmarks"
+    command = [sys.executable, str(folder / "all.py"), "--list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    scripts = {path.name for path in folder.glob("*.py")} - {"all.py", "processes.py"}
+    assert set(re.findall(r"^python benchmarks/(\w+\.py)", listed, re.MULTILINE)) == scripts
