@@ -16,14 +16,26 @@ from playwright.sync_api import Browser, Page, sync_playwright
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What fixtures of a module or of the session keep: never in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        _keep_in(tmp_path_factory.mktemp("cache"), patch)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No test sees the user's cache, or another test's."""
     folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("STRIATE_CACHE", str(folder))
-    monkeypatch.setenv("STRIATE_STATE", str(folder / "state"))
-    monkeypatch.delenv("STRIATE_DATA_ROOT", raising=False)
+    _keep_in(folder, monkeypatch)
     return folder
+
+
+def _keep_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("STRIATE_CACHE", str(folder))
+    patch.setenv("STRIATE_STATE", str(folder / "state"))
+    patch.delenv("STRIATE_DATA_ROOT", raising=False)
 
 
 @pytest.fixture

@@ -239,6 +239,19 @@ def test_a_study_of_real_trainings_from_the_command_line(write_stripes, tmp_path
 
 
 @pytest.mark.slow
+def test_the_choices_of_a_recipe_are_varied_from_what_it_says(write_stripes, tmp_path):
+    data = write_stripes(tmp_path / "stripes", {"across": 24, "down": 24})
+    common = {"recipe": "fast", "epochs": 1, "model_options": {"width": 4}, "out": tmp_path / "study"}
+    study = striate.ablate(data, vary={"bias_lr": [13, None], "momentum": [0.6, 0.8]}, seeds=1, **common)
+    configs = [striate.Run(runs[0]).config() for runs in study.runs.values()]
+    varied = [(one.bias_lr, one.momentum) for one in configs]
+    assert varied == [(13, 0.6), (13, 0.8), (None, 0.6), (None, 0.8)]
+    assert {(one.model, one.optimizer) for one in configs} == {("speed-cnn", "muon")}
+    with pytest.raises(UserError, match="did you mean 'width'"):
+        striate.ablate(data, vary={"widht": [4, 8]}, **common | {"out": tmp_path / "other"})
+
+
+@pytest.mark.slow
 def test_a_study_that_is_killed_goes_on(write_stripes, tmp_path, own_cache):
     write_stripes(tmp_path / "photos", {"across": 16, "down": 16})
     words = "ablate photos --model mlp --vary hidden=2,16 --seeds 2 --epochs 2 --batch-size 8 --engine numpy"

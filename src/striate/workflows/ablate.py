@@ -21,7 +21,7 @@ from striate.workflows.entries import differences, entry_of, plain
 from striate.workflows.listener import Listener
 from striate.workflows.sets import PathLike
 from striate.workflows.study_folder import alone, plain_name, record
-from striate.workflows.train import train
+from striate.workflows.train import train, with_recipe
 
 if TYPE_CHECKING:
     from striate.evaluation.study import Entry
@@ -79,7 +79,8 @@ def ablate(
     listener = listener or Listener()
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise UserError(f"seeds is {seeds!r}; expected a whole number, 1 or more.")
-    first = config.make(TrainConfig, {"data": os.fspath(data), **settings})
+    settings = with_recipe({"data": os.fspath(data), **settings}, listener)
+    first = config.make(TrainConfig, settings)
     shared = {**settings, "data": config.located(os.fspath(data))}
     shared.pop("seed", None)
     shared.setdefault("split_seed", first.seed)

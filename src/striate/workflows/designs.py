@@ -35,7 +35,8 @@ _OF_A_NEW_HEAD = (
 )
 """Settings of fine-tuning; a network of the zoo that is trained from scratch has none of it."""
 _NEEDS = {
-    "momentum": ("optimizer", ("sgd",)),
+    "momentum": ("optimizer", ("sgd", "muon")),
+    "muon_sgd_lr": ("optimizer", ("muon",)),
     "nesterov": ("optimizer", ("sgd",)),
     "step_epochs": ("schedule", ("step",)),
     "step_factor": ("schedule", ("step", "plateau")),
