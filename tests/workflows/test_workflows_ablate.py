@@ -50,6 +50,8 @@ def test_none_unsets_what_can_be_unset_and_is_a_choice_elsewhere():
         (1.0, "none"),
         (1.0, "shift"),
     ]
+    (with_rate, without) = recipes({"data": "x", "optimizer": "sgd"}, {"bias_lr": ["13", "none"]}, "grid")
+    assert (with_rate.config(0).bias_lr, without.config(0).bias_lr) == (13, None)
 
 
 @pytest.mark.parametrize(

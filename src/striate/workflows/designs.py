@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from striate import config
 from striate.config import TrainConfig
@@ -173,9 +173,9 @@ def _merged(settings: Mapping[str, Any], chosen: Mapping[str, Any], options: set
 
 def _value(name: str, value: Any) -> Any:
     """Take `none` for "not set" where a setting can be that and has no choice of that name."""
-    annotation = str(TrainConfig.model_fields[name].annotation)
+    annotation = TrainConfig.model_fields[name].annotation
     unset = isinstance(value, str) and value.lower() in ("none", "null")
-    return None if unset and "None" in annotation and "'none'" not in annotation else value
+    return None if unset and type(None) in get_args(annotation) and "'none'" not in str(annotation) else value
 
 
 def _check_effects(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]], options: set[str]) -> None:
