@@ -18,7 +18,7 @@ from striate.runs import Run
 from striate.workflows.compare import common_sets, write_comparison
 from striate.workflows.designs import Recipe, recipes
 from striate.workflows.entries import differences, entry_of, plain
-from striate.workflows.listener import Listener
+from striate.workflows.listener import Listener, Once
 from striate.workflows.sets import PathLike
 from striate.workflows.study_folder import alone, plain_name, record
 from striate.workflows.train import train, with_recipe
@@ -96,7 +96,7 @@ def ablate(
     numbers = range(first.seed, first.seed + seeds)
     with alone(folder):
         record(folder, shared, made)
-        found = _train_all(folder, made, numbers, listener)
+        found = _train_all(folder, made, numbers, Once(listener))
         return _compare(folder, made, found, numbers, design, vary, listener)
 
 

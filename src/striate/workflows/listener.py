@@ -26,3 +26,33 @@ class Listener:
 
     def remarks(self, texts: Sequence[str]) -> None:
         """What the report says must be known to judge the result, the weightiest first."""
+
+
+class Once(Listener):
+    """Passes on what it hears, but no message twice."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.said: set[str] = set()
+
+    def stage(self, name: str, done: int, total: int) -> None:
+        """Pass on."""
+        self.listener.stage(name, done, total)
+
+    def message(self, text: str) -> None:
+        """Pass on what was not said before."""
+        if text not in self.said:
+            self.said.add(text)
+            self.listener.message(text)
+
+    def batch(self, progress: Progress) -> None:
+        """Pass on."""
+        self.listener.batch(progress)
+
+    def epoch(self, record: EpochRecord, epochs: int) -> None:
+        """Pass on."""
+        self.listener.epoch(record, epochs)
+
+    def remarks(self, texts: Sequence[str]) -> None:
+        """Pass on."""
+        self.listener.remarks(texts)

@@ -14,7 +14,7 @@ from striate.errors import TrainingError
 from striate.runs import Run
 from striate.schemas import Predictions
 from striate.workflows import on_features, records
-from striate.workflows.listener import Listener
+from striate.workflows.listener import Listener, Once
 from striate.workflows.train import Training, outcome
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from striate.backbones import Choice
     from striate.config import TrainConfig
     from striate.data import ImageSets
-    from striate.training import EpochRecord, Fitted, Progress
+    from striate.training import Fitted, Progress
     from striate.workflows.on_features import FrozenNetwork
 
 
@@ -64,24 +64,6 @@ class Attempt:
         return bool(self.training["stopped"] == "interrupted")
 
 
-class Once(Listener):
-    """Passes on what it hears, but no message twice."""
-
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        self.said: set[str] = set()
-
-    def stage(self, name: str, done: int, total: int) -> None:
-        """Pass on."""
-        self.listener.stage(name, done, total)
-
-    def message(self, text: str) -> None:
-        """Pass on what was not said before."""
-        if text not in self.said:
-            self.said.add(text)
-            self.listener.message(text)
-
-
 class Deadline(Once):
     """Ends a training when its time is over.
 
@@ -97,10 +79,6 @@ class Deadline(Once):
         super().__init__(listener)
         self.end = end
         self.passed = False
-
-    def epoch(self, record: EpochRecord, epochs: int) -> None:
-        """Pass on."""
-        self.listener.epoch(record, epochs)
 
     def batch(self, progress: Progress) -> None:
         """Pass on; raises `Stop` after the end."""

@@ -20,7 +20,7 @@ from striate.workflows.ladder.budget import Clock, in_words, parse_budget
 from striate.workflows.ladder.closing import close
 from striate.workflows.ladder.record import LadderRecord, StepRecord
 from striate.workflows.ladder.steps import FEATURES, Rung, Step, photo_steps, small_image_steps
-from striate.workflows.listener import Listener
+from striate.workflows.listener import Listener, Once
 from striate.workflows.train import Training, absolute
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def climb(
         else small_image_steps(found.median_side, recipes.are_characters(found.classes))
     )
     with run.creating():
-        return _Ladder(run, config, found, clock, listener, attempts.Once(listener), kind).climb(rungs)
+        return _Ladder(run, config, found, clock, listener, Once(listener), kind).climb(rungs)
 
 
 def _checked(settings: dict[str, Any], other: PathLike | None) -> TrainConfig:
