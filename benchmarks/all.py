@@ -1,4 +1,4 @@
-"""Every figure of RESULTS.md anew, one measurement after the other. It takes about two days.
+"""The scripts of this folder one after the other, for the figures of RESULTS.md. It takes many hours.
 
     python benchmarks/all.py --list
     python benchmarks/all.py                       # what was measured already is not measured again
