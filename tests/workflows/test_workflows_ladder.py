@@ -142,7 +142,7 @@ def test_the_better_step_is_kept_and_everything_is_told(stripes, two_steps, tmp_
     assert second["verdict"]["p_value"] < 0.05
     assert second["verdict"]["before"] == "first"
     assert second["estimated_seconds"] > 0
-    assert second["seconds"] >= second["trial_seconds"] >= 0  # in tenths of a second
+    assert second["seconds"] >= second["trial_seconds"] > 0
     assert run.config().model_options == {"width": 12}
     assert run.metrics()["val"]["accuracy"]["value"] == second["accuracy"]["value"]
     assert len(run.history()) == second["epochs_run"] == 4

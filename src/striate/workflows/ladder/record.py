@@ -118,10 +118,10 @@ class LadderRecord:
     significance: float = SIGNIFICANCE
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, with times rounded to tenths of a second."""
+        """Return plain values, with times rounded to milliseconds."""
         content = asdict(self)
         for entry in (content, *content["steps"]):
             for name, value in entry.items():
                 if name.endswith("seconds") and value is not None:
-                    entry[name] = round(value, 1)
+                    entry[name] = round(value, 3)
         return content
