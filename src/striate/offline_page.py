@@ -6,10 +6,30 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 _UNSAFE = re.compile("[<>&\x7f-\x9f\u2028\u2029\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 """What could end a script element or a line of JavaScript, or is not allowed in HTML."""
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A part of a page that another room made, closed in itself.
+
+    Attributes:
+        title: of the part, for a list of contents.
+        anchor: id of its heading.
+        html: its markup, with everything in it escaped.
+        style: its rules; they may use the colours of the page.
+        script: what runs it; it leaves no name behind in the page.
+    """
+
+    title: str
+    anchor: str
+    html: str
+    style: str
+    script: str
 
 
 def policy(style: str, script: str) -> str:

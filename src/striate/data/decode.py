@@ -124,9 +124,14 @@ def pixels(content: bytes, preprocess: Preprocess) -> np.ndarray:
     Raises:
         Undecodable: with the reason.
     """
-    share = preprocess.crop_share if preprocess.fit == "crop" else 1.0
-    _, image = load(content, (ceil(preprocess.width / share), ceil(preprocess.height / share)))
+    _, image = load(content, asked_size(preprocess))
     return fit(image, preprocess)
+
+
+def asked_size(preprocess: Preprocess) -> tuple[int, int]:
+    """Return (width, height) of what `fit` makes of an image, before it cuts the edges off."""
+    share = preprocess.crop_share if preprocess.fit == "crop" else 1.0
+    return ceil(preprocess.width / share), ceil(preprocess.height / share)
 
 
 def load(content: bytes, target: tuple[int, int] | None = None) -> tuple[Facts, Image.Image]:

@@ -21,11 +21,15 @@ from striate.data.archives import ZipReader
 from striate.data.cifar import read_pixels
 from striate.data.folders import FolderReader
 from striate.data.idx import read_idx
+from striate.data.images import permute
 from striate.data.named import CIFAR10_FOLDER, IMAGENETTE_FOLDERS, NAMES, digits, root_of
 from striate.data.parallel import each
 from striate.data.sources import Reader
 from striate.errors import DataError
+from striate.schemas import Preprocess
 
+Size = tuple[int, int]
+"""(width, height)."""
 SIDE = 96
 """Longest side of a thumbnail, in pixels."""
 TINY = 40
@@ -43,7 +47,7 @@ def reader(data: str, data_root: str | None = None) -> Callable[[Sequence[str]],
         data: folder, zip, CSV file or name, as in the run's settings.
         data_root: folder in which named data sets lie.
     """
-    images = _find(data, data_root)
+    images = _find(data, data_root, (SIDE, SIDE))
 
     def thumbnails(paths: Sequence[str]) -> list[bytes | None]:
         images.expect(paths)
@@ -62,7 +66,7 @@ def opener(data: str, data_root: str | None = None) -> Callable[[str], Image.Ima
         data: folder, zip, CSV file or name, as in the run's settings.
         data_root: folder in which named data sets lie.
     """
-    images = _find(data, data_root, side=None)
+    images = _find(data, data_root, None)
 
     def open_one(path: str) -> Image.Image:
         images.expect([path])
@@ -73,6 +77,38 @@ def opener(data: str, data_root: str | None = None) -> Callable[[str], Image.Ima
             raise DataError(f"{path} cannot be used: {error}.") from error
 
     return open_one
+
+
+def input_reader(
+    data: str, data_root: str | None, preprocess: Preprocess
+) -> Callable[[Sequence[str]], list[np.ndarray | None]]:
+    """Return what gives images of `data` as a network takes them, by their paths in `samples.csv`.
+
+    It answers with uint8 (C, H, W) for each path, the very pixels that were trained and measured on, and with
+    None for an image that cannot be had any more.
+
+    Args:
+        data: folder, zip, CSV file or name, as in the run's settings.
+        data_root: folder in which named data sets lie.
+        preprocess: of the network.
+    """
+    images = _find(data, data_root, decode.asked_size(preprocess))
+
+    def inputs(paths: Sequence[str]) -> list[np.ndarray | None]:
+        images.expect(paths)
+        with decode.quiet():
+            return [_input(images, path, preprocess) for path in paths]
+
+    return inputs
+
+
+def _input(images: _Images, path: str, preprocess: Preprocess) -> np.ndarray | None:
+    try:
+        fitted = decode.fit(images.image(path), preprocess)
+    except decode.Undecodable:
+        return None
+    permuted: np.ndarray = permute(fitted[None], preprocess.permute_pixels)[0]
+    return permuted
 
 
 class _Images(Protocol):
@@ -96,12 +132,12 @@ class _Files:
 
     Args:
         files: where they lie.
-        side: a large JPEG may be decoded smaller, but not below this; None: at its full size.
+        target: (width, height): a large JPEG may be decoded smaller, but not below; None: at its full size.
     """
 
-    def __init__(self, files: Reader, side: int | None) -> None:
+    def __init__(self, files: Reader, target: Size | None) -> None:
         self.files = files
-        self.target = None if side is None else (side, side)
+        self.target = target
 
     def expect(self, paths: Sequence[str]) -> None:
         """Do nothing: files are read one by one."""
@@ -137,30 +173,30 @@ class _Arrays:
         return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
-def _find(data: str, data_root: str | None, side: int | None = SIDE) -> _Images:
+def _find(data: str, data_root: str | None, target: Size | None) -> _Images:
     """Return where the images of `data` are.
 
     A run's settings hold a path that existed as an absolute one, so a name is that of a data set even where a
     folder is called like it by now.
     """
     if data.lower() in NAMES:
-        return _named(data.lower(), root_of(data_root), side)
+        return _named(data.lower(), root_of(data_root), target)
     path = Path(os.path.expanduser(data)) if data else Path("\0")
     if os.path.exists(path):
         if path.is_file() and path.suffix.lower() != ".csv":
-            return _Files(ZipReader(str(path.absolute())), side)
-        return _Files(FolderReader(str((path.parent if path.is_file() else path).absolute())), side)
+            return _Files(ZipReader(str(path.absolute())), target)
+        return _Files(FolderReader(str((path.parent if path.is_file() else path).absolute())), target)
     if path.suffix.lower() == ".csv":  # the table is gone, but the images need not be
-        return _Files(FolderReader(str(path.parent.absolute())), side)
+        return _Files(FolderReader(str(path.parent.absolute())), target)
     return _Arrays(_nothing)
 
 
-def _named(name: str, root: Path, side: int | None) -> _Images:
+def _named(name: str, root: Path, target: Size | None) -> _Images:
     if name == "imagenette":
         folders = [root / folder for folder in IMAGENETTE_FOLDERS if (root / folder).is_dir()]
         if not folders:
             return _Arrays(_nothing)
-        return _Files(FolderReader(str(folders[0].absolute())), side)
+        return _Files(FolderReader(str(folders[0].absolute())), target)
     return _Arrays(functools.partial(_PARTS[name], root))
 
 

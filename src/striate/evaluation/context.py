@@ -16,6 +16,8 @@ from striate.schemas import SPLITS, read_table
 if TYPE_CHECKING:
     import pandas as pd
 
+    from striate.offline_page import Fragment
+
 
 QUARANTINE_ROWS = 100
 """So many images that could not be used are listed."""
@@ -57,6 +59,7 @@ class ReportContext:
         environment: versions and hardware; may be nested.
         commands: how to repeat, predict, evaluate, load.
         files: name -> what it holds, of the run folder.
+        inside: a section that another room made: what the network computed for some of the images.
     """
 
     title: str
@@ -81,6 +84,7 @@ class ReportContext:
     environment: Mapping[str, Any] = field(default_factory=dict)
     commands: Sequence[Command] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    inside: Fragment | None = None
 
     @property
     def split(self) -> str:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from striate import filters
 from striate.lesson.encoding import encode
+from striate.lesson.forms import environment, read_texts, static
 from striate.lesson.pictures import SIDE, built_in_pictures
 from striate.offline_page import policy, printable, script_json
 from striate.version import __version__
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 KERNELS = ("sobel-x", "sobel-y", "edge-detect", "diagonal-edge", "box-3", "sharpen", "emboss", "identity")
 """Offered for the step-by-step convolution, the first one at the start; named as in `striate.filters`."""
@@ -25,6 +21,9 @@ GALLERY = (*filters.KERNELS, "box-5", "gaussian-7")
 SCRIPTS = (
     "ops.js",
     "gradients.js",
+    "basics.js",
+    "levels.js",
+    "opened.js",
     "page.js",
     "drawing.js",
     "pictures.js",
@@ -55,10 +54,10 @@ def render_lesson(
         network: what `striate.lesson.network.network_data` gives; None for a page without "Your network".
         pictures: name and uint8 (SIDE, SIDE) of pictures to choose from beside the built-in ones.
     """
-    texts = json.loads(_static("texts.json"))
-    style, script = _static("lesson.css"), "\n".join(map(_static, SCRIPTS))
-    page: str = (
-        _environment(texts)
+    texts = read_texts()
+    style, script = static("lesson.css"), "\n".join(map(static, SCRIPTS))
+    return (
+        environment(texts)
         .get_template("lesson.html.j2")
         .render(
             data=script_json(_page_data(texts, network, pictures)),
@@ -69,7 +68,6 @@ def render_lesson(
             version=__version__,
         )
     )
-    return page
 
 
 def _page_data(
@@ -98,30 +96,3 @@ def _gallery_entry(kernel: filters.Kernel) -> dict[str, Any]:
         "source": kernel.source,
         "rows": kernel.weights.tolist(),
     }
-
-
-def _static(name: str) -> str:
-    return (resources.files("striate.lesson") / "static" / name).read_text(encoding="utf-8")
-
-
-def _environment(texts: Mapping[str, str]) -> Any:
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup, escape
-
-    def say(key: str, **values: Any) -> Markup:
-        return Markup(escape(texts[key])).format(**values)
-
-    def word(key: str) -> Markup:
-        """A word in the colour of what it means."""
-        role = "picture" if key == "pixel" else key
-        return Markup('<b class="as-{}">{}</b>').format(role, texts[f"word.{key}"])
-
-    environment = Environment(
-        loader=FunctionLoader(_static),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        finalize=printable,
-    )
-    environment.globals.update(say=say, word=word)
-    return environment

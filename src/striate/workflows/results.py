@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from striate.evaluation import (
@@ -23,6 +24,7 @@ from striate.workflows import looks
 from striate.workflows.error_maps import reader as map_reader
 from striate.workflows.error_maps import write_error_maps
 from striate.workflows.exports import write_figures, write_tables
+from striate.workflows.inside import inside_section
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
@@ -118,7 +120,8 @@ def _context(run: Run) -> ReportContext:
         messages.append(
             "Pictures show the images as they are; the network saw them with their pixels permuted."
         )
-    return context_from_run(run, messages=messages, thumbnails=thumbnails, maps=map_reader(run, split))
+    context = context_from_run(run, messages=messages, thumbnails=thumbnails, maps=map_reader(run, split))
+    return replace(context, inside=inside_section(run, split, context.gallery))
 
 
 def _metrics(run: Run, threshold: Threshold | None) -> dict[str, Any]:

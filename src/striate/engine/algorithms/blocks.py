@@ -32,6 +32,9 @@ LANE_PIXELS = 1 << 9
 """Output pixels of a part, likewise: with fewer, adding up a weight gradient costs more than computing it."""
 
 
+LOCKED_BELOW = 500
+"""Numbers of a result under which `np.matmul` keeps Python's lock, however long its sums: threads then wait."""
+
 COLLIDING = 8
 """Channels from which on their distances in memory matter: a cache holds so many lines of one distance."""
 
@@ -49,6 +52,12 @@ class Scratch:
         if name not in self._arrays or self._arrays[name].size < size:
             self._arrays[name] = np.empty(size, self.dtype)
         return self._arrays[name][:size].reshape(shape)
+
+    def framed(self, value: float, name: str, *shape: int) -> np.ndarray:
+        """Return an array full of `value` at first; what has been written to one of this name stays in it."""
+        if name not in self._arrays or self._arrays[name].shape != shape:
+            self._arrays[name] = np.full(shape, value, self.dtype)
+        return self._arrays[name]
 
     def roomy(self, name: str, *shape: int) -> np.ndarray:
         """Return such an array whose rows lie at distances that do not collide in the cache."""
@@ -109,17 +118,23 @@ def load(source: np.ndarray, target: np.ndarray, top: int, left: int, scratch: S
         left: columns of zeros to the left, likewise.
         scratch: for a rearranged copy.
     """
+    height, width = source.shape[2:]
+    target[:, : max(0, top)] = 0
+    target[:, max(0, top + height) :] = 0
+    target[:, :, : max(0, left)] = 0
+    target[:, :, max(0, left + width) :] = 0
+    load_inside(source, target, top, left, scratch)
+
+
+def load_inside(source: np.ndarray, target: np.ndarray, top: int, left: int, scratch: Scratch) -> None:
+    """Do what `load` does, leaving alone what lies around the piece."""
     height, width = target.shape[1:3]
-    source = source[:, :, max(0, -top) : height - top, max(0, -left) : width - left]
-    rows = slice(max(0, top), max(0, top) + source.shape[2])
-    columns = slice(max(0, left), max(0, left) + source.shape[3])
-    target[:, : rows.start] = 0
-    target[:, rows.stop :] = 0
-    target[:, rows, : columns.start] = 0
-    target[:, rows, columns.stop :] = 0
+    source = source[:, :, max(0, -top) : max(0, height - top), max(0, -left) : max(0, width - left)]
+    target = target[:, max(0, top) : max(0, top) + source.shape[2]]
+    target = target[:, :, max(0, left) : max(0, left) + source.shape[3]]
     if source.strides[1] != source.itemsize and source.shape[1] >= COLLIDING:
         source = _spread(source, scratch)
-    target[:, rows, columns] = source.transpose(0, 2, 3, 1)
+    target[...] = source.transpose(0, 2, 3, 1)
 
 
 def _spread(source: np.ndarray, scratch: Scratch) -> np.ndarray:
@@ -162,6 +177,17 @@ def rows_of(images: np.ndarray, name: str, scratch: Scratch) -> np.ndarray:
         pixels = scratch.take(name, *pixels.shape)
         load(images, pixels, 0, 0, scratch)
     return pixels.reshape(-1, images.shape[1])
+
+
+def multiply(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> np.ndarray:
+    """Return left @ right in `out`, (rows, columns) or a stack of such, other threads going on meanwhile."""
+    if out.size >= LOCKED_BELOW:
+        return np.matmul(left, right, out=out)
+    if out.ndim == 2:
+        return np.dot(left, right, out=out)
+    for a, b, product in zip(left, right, out, strict=True):
+        np.dot(a, b, out=product)
+    return out
 
 
 def sum_pixels(images: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ Chellapilla, Puri and Simard, High performance convolutional neural networks for
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from striate.engine.algorithms import blocks
 from striate.engine.algorithms.blocks import Scratch
@@ -70,14 +71,15 @@ def backward(
         scratch, part = Scratch(x.dtype), lanes.index(lane)
         for images, strips in _blocks(lane, geometry, x.itemsize):
             padded = _pad(x[images], geometry, scratch)
-            grad_padded = scratch.take("grad", *padded.shape)
-            grad_padded[...] = 0
+            if grad_x is not None:
+                grad_padded = scratch.take("grad", *padded.shape)
+                grad_padded[...] = 0
             for strip in strips:
                 rows = blocks.rows_of(grad_output[images, :, strip], "dy", scratch)
                 dy = _by_group(rows, geometry)
                 if "weight" in needs or "bias" in needs:
                     columns = image_to_columns(padded, strip, geometry, scratch)
-                    sums[part] += np.matmul(columns, dy, out=scratch.take("dW", groups, K1, per_group))
+                    sums[part] += blocks.multiply(columns, dy, scratch.take("dW", groups, K1, per_group))
                 if grad_x is not None:
                     grad_columns = scratch.roomy("columns", groups, K1 - 1, len(rows))
                     np.matmul(kernels[:, :, :-1].swapaxes(1, 2), dy.swapaxes(1, 2), out=grad_columns)
@@ -100,11 +102,12 @@ def image_to_columns(padded: np.ndarray, rows: slice, geometry: Geometry, scratc
     columns = scratch.roomy("columns", groups, K + 1, n * height * width)
     columns[:, K] = 1
     taps = columns[:, :K].reshape(groups, in_group, *geometry.kernel, n, height, width)
-    images = padded.reshape(groups, in_group, n, *geometry.padded)
-    for i in range(geometry.kernel[0]):
-        for j in range(geometry.kernel[1]):
-            down, right = _taps(i, j, rows, geometry)
-            taps[:, :, i, j] = images[:, :, :, down, right]
+    channel, image, row, pixel = padded.strides
+    (down, right), (spread_down, spread_right) = geometry.stride, geometry.dilation
+    steps = row * spread_down, pixel * spread_right, image, row * down, pixel * right
+    taps[...] = as_strided(
+        padded[:, :, rows.start * down :], taps.shape, (in_group * channel, channel, *steps), writeable=False
+    )
     return columns
 
 

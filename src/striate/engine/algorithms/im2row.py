@@ -83,7 +83,7 @@ def backward(
         for images, strip, rows in image_to_rows(x, lane, geometry, band, scratch):
             dy = blocks.rows_of(grad_output[images, :, strip], "dy", scratch).reshape(len(rows), -1)
             if "weight" in needs or "bias" in needs:
-                total += np.matmul(rows.T, dy, out=scratch.take("dW", *total.shape))
+                total += blocks.multiply(rows.T, dy, scratch.take("dW", *total.shape))
             if grad_x is not None:
                 grad_rows = np.matmul(dy, kernels.T, out=scratch.take("rows", len(rows), len(kernels)))
                 rows_to_image(grad_rows, grad_x[images], strip, geometry, scratch)
@@ -125,7 +125,7 @@ def _turned(
             np.matmul(rows, kernels, out=blocks.rows_in(grad_x, images, strip).reshape(len(rows), -1))
             if "weight" in needs:
                 pixels = blocks.rows_of(x[images, :, strip], "x", scratch).reshape(len(rows), -1)
-                total += np.matmul(rows.T, pixels, out=scratch.take("dW", *total.shape))
+                total += blocks.multiply(rows.T, pixels, scratch.take("dW", *total.shape))
 
     blocks.run(propagate, lanes)
     grad_weight = None

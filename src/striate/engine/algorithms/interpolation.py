@@ -13,10 +13,15 @@ from functools import cache
 
 import numpy as np
 
-from striate.engine import blas
+from striate.engine import parallel
+from striate.engine.algorithms import blocks
 
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 """Where the polynomials are evaluated, beside infinity; the fewer and the smaller, the more accurate."""
+
+
+KERNEL_BYTES = 1 << 18
+"""Of kernels that are rearranged at a time: in another order of their numbers, they must fit a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,11 @@ class Transforms:
     GG: np.ndarray
 
     @property
+    def taps(self) -> int:
+        """k."""
+        return len(self.B_T) - len(self.A_T) + 1
+
+    @property
     def one(self) -> int:
         """The place of the point (1, 1): what is added there is added to all outputs; 1 is 1 to any power."""
         return POINTS.index(1.0) * (len(self.B_T) + 1)
@@ -42,10 +52,26 @@ class Transforms:
     def of_kernels(self, weight: np.ndarray) -> np.ndarray:
         """Return G W G^T for every kernel of weight (O, C, k, k): (places, C, O)."""
         out, channels, k, _ = weight.shape
-        columns = weight.transpose(2, 3, 1, 0).reshape(k * k, channels * out)
-        with blas.one_thread():
-            transformed: np.ndarray = self.GG @ columns
-        return transformed.reshape(-1, channels, out)
+        values = np.empty((len(self.GG), channels * out), weight.dtype)
+
+        def transform(some: slice) -> None:
+            columns = weight[:, some].transpose(2, 3, 1, 0).reshape(k * k, -1)
+            np.matmul(self.GG, columns, out=values[:, some.start * out : some.stop * out])
+
+        blocks.run(transform, parallel.pieces(channels, out * k * k * weight.itemsize, KERNEL_BYTES))
+        return values.reshape(-1, channels, out)
+
+    def to_kernels(self, sums: np.ndarray, channels: int, out: int) -> np.ndarray:
+        """Return the gradient of weight (O, C, k, k), given parts of it, summed here: (parts, k * k, C * O)."""
+        k = self.taps
+        grad = np.empty((out, channels, k, k), sums.dtype)
+
+        def gather(some: slice) -> None:
+            total = sums[:, :, some.start * out : some.stop * out].sum(axis=0)
+            grad[:, some] = total.reshape(k, k, -1, out).transpose(3, 2, 0, 1)
+
+        blocks.run(gather, parallel.pieces(channels, len(sums) * out * k * k * sums.itemsize, KERNEL_BYTES))
+        return grad
 
 
 @cache

@@ -29,8 +29,8 @@ def image_to_rows(
     C, across = geometry.in_channels, width // band.outputs
     K = geometry.kernel[0] * band.span * C
     for images, strips in blocks.pieces(lane, height, ROWS_BYTES // (K * across * x.itemsize)):
-        piece = scratch.take("piece", images.stop - images.start, *geometry.padded, C)
-        blocks.load(x[images], piece, top, left, scratch)
+        piece = scratch.framed(0, "piece", images.stop - images.start, *geometry.padded, C)
+        blocks.load_inside(x[images], piece, top, left, scratch)
         image, row, pixel, item = piece.strides
         for strip in strips:
             steps = row * down, pixel * right * band.outputs, row * spread_down, pixel * spread_right
@@ -41,8 +41,7 @@ def image_to_rows(
                 offset=strip.start * down * row,
                 strides=(image, *steps, item),
             )
-            rows = scratch.take("patches", patches.size // K, blocks.pitch(K + 1))[:, : K + 1]
-            rows[:, K] = 1
+            rows = scratch.framed(1, "patches", patches.size // K, blocks.pitch(K + 1))[:, : K + 1]
             rows[:, :K].reshape(patches.shape)[...] = patches
             yield images, strip, rows
 

@@ -136,8 +136,8 @@ class Winograd:
         blocks.run(propagate, lanes)
         grad_weight = None
         if "weight" in needs:
-            taps = sums.sum(axis=0).reshape(folded.kernel, folded.kernel, -1, geometry.out_channels)
-            grad_weight = folded.unfold_kernels(taps.transpose(3, 2, 0, 1), geometry.kernel[0])
+            taps = using.to_kernels(sums, folded.fold**2 * geometry.in_channels, geometry.out_channels)
+            grad_weight = folded.unfold_kernels(taps, geometry.kernel[0])
         return grad_x, grad_weight, bias_sums.sum(axis=0) if "bias" in needs else None
 
     def _outputs(self, folded: Folded) -> int:

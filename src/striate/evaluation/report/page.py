@@ -45,6 +45,8 @@ def render_report(context: ReportContext) -> str:
     if not context.metrics:
         raise ValueError("context.metrics is empty; expected the metrics of at least one split")
     style, script = template("report.css"), "\n".join(template(name) for name in SCRIPTS)
+    if context.inside is not None:
+        style, script = f"{style}\n{context.inside.style}", f"{script}\n{context.inside.script}"
     return (
         environment()
         .get_template("report.html.j2")

@@ -35,20 +35,6 @@ function prepare(canvas) {
   return { context, width, height };
 }
 
-// From black for the lowest value to white for the highest; zero is always between.
-function valueRange(values) {
-  let [low, high] = [0, 0];
-  for (const value of values) {
-    if (value < low) low = value;
-    if (value > high) high = value;
-  }
-  return low === high ? { low: 0, high: 1 } : { low, high };
-}
-
-function greyOf(value, { low, high }) {
-  return Math.round(255 * clamp((value - low) / (high - low), 0, 1));
-}
-
 // Where a grid of rows x columns lies on a square canvas: cells as large as fit, in the middle.
 function layGrid(width, height, rows, columns) {
   const cell = Math.min(width / columns, height / rows);

@@ -47,19 +47,6 @@ function startNetwork() {
   addScreen({ name: "network", draw: drawNet, write: writeNet, read: readNet });
 }
 
-// The nodes of the page's data with their weights as tensors.
-function openNodes({ nodes, values }) {
-  const row = new Float32Array(decodeBytes(values).buffer);
-  return nodes.map((node) => {
-    const weights = {};
-    for (const [name, { offset, shape }] of Object.entries(node.tensors)) {
-      const count = shape.reduce((product, side) => product * side, 1);
-      weights[name] = { shape, data: row.subarray(offset, offset + count) };
-    }
-    return { ...node, weights };
-  });
-}
-
 function nodeName(node) {
   return node.kind === "input" ? say("net.input") : node.path;
 }

@@ -16,15 +16,7 @@ function makeBars() {
 
 // Probabilities of all classes; null where the page stops before the end.
 function probabilities() {
-  const { cut, output, temperature } = PAGE.network;
-  if (cut) return null;
-  const { data } = net.values.at(-1);
-  if (output === "probability" || output === "logit") {
-    const logit = output === "logit" ? data[0] : Math.log(data[0] / (1 - data[0]));
-    const second = sigmoidOf(logit / temperature);
-    return [1 - second, second];
-  }
-  return Array.from(softmax(tensor([data.length], data.map((value) => value / temperature))).data);
+  return PAGE.network.cut ? null : classShares(net.values.at(-1).data, PAGE.network);
 }
 
 // Up to twenty classes stand in their own order, so that nothing jumps; of more, the most probable.

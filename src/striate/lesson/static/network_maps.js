@@ -66,16 +66,6 @@ function drawMap(context, grid, values, range) {
   context.drawImage(canvas, left, top, cell * columns, cell * rows);
 }
 
-function greyImage(values, height, width, range) {
-  const image = new ImageData(width, height);
-  for (let i = 0; i < values.length; i++) {
-    const grey = greyOf(values[i], range);
-    image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = grey;
-    image.data[4 * i + 3] = 255;
-  }
-  return image;
-}
-
 function writeTools() {
   const node = net.nodes[net.place.node];
   const at = { layer: nodeName(node), channel: net.place.channel + 1, row: net.place.row + 1, column: net.place.column + 1 };

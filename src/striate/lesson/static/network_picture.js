@@ -1,8 +1,7 @@
 // "Your network": the picture, chosen, drawn on, shifted and turned.
 
 function givenPicture(number) {
-  const bytes = decodeBytes(PAGE.network.pictures[number].pixels);
-  return Float32Array.from(bytes, (byte) => byte / 255);
+  return openPixels(PAGE.network.pictures[number]);
 }
 
 function makeImageButtons() {
@@ -22,17 +21,6 @@ function choose(number) {
   tellNet("");
   computeNetSoon();
   writeAddress();
-}
-
-// Values (C, H, W) in 0..1 as pixels.
-function imageOf(values, channels, height, width) {
-  const image = new ImageData(width, height);
-  const plane = height * width;
-  for (let i = 0; i < plane; i++) {
-    for (let c = 0; c < 3; c++) image.data[4 * i + c] = Math.round(255 * values[(channels === 3 ? c : 0) * plane + i]);
-    image.data[4 * i + 3] = 255;
-  }
-  return image;
 }
 
 // The picture shifted and turned about its middle; between pixels by bilinear weights, black outside.
@@ -74,13 +62,7 @@ function placePicture() {
 function computeNet() {
   const { shape } = net.nodes[0];
   placePicture();
-  const { mean, std } = PAGE.network;
-  const plane = shape[1] * shape[2];
-  const normalised = net.input.map((value, i) => {
-    const c = Math.floor(i / plane);
-    return (value - mean[c]) / std[c];
-  });
-  net.values = computeNetwork(net.nodes, tensor(shape, normalised));
+  net.values = computeNetwork(net.nodes, tensor(shape, normalise(net.input, shape, PAGE.network)));
 }
 
 function listenToDrawing() {
