@@ -57,10 +57,15 @@ class Rows(NamedTuple):
         if self.shape[1] == self.channels:
             by_image = block.sum(axis=2) if other is None else np.einsum("rab,rab->ra", block, other)
             return np.asarray(by_image.sum(axis=0, dtype=np.float64))
-        row = block.sum(axis=0)[0] if other is None else np.einsum("rab,rab->ab", block, other)[0]
+        row = _sum_rows(block[:, 0]) if other is None else np.einsum("rab,rab->ab", block, other)[0]
         if self.last:
             return np.asarray(row.reshape(-1, self.channels).sum(axis=0, dtype=np.float64))
         return np.asarray(row.reshape(self.channels, -1).sum(axis=1, dtype=np.float64))
+
+    def guess(self, block: np.ndarray) -> np.ndarray:
+        """Return the mean of each channel over an eighth of block (rows, A, B), or over more: (C,)."""
+        some = block[::8]
+        return np.asarray((self.sums(some) / self.count(slice(0, len(some)))).astype(block.dtype))
 
     def pieces(self, itemsize: int) -> list[slice]:
         """Cut the rows into pieces."""
@@ -90,7 +95,9 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Each piece gives, per channel, a mean m_i of n_i values and a sum of squared deviations s_i. With the mean
     m of all, the whole sum is sum(s_i) + sum(n_i (m_i - m)^2): exact, and safe where the mean is far larger
-    than the deviation (Chan, Golub & LeVeque 1983, eq. 2.1).
+    than the deviation (Chan, Golub & LeVeque 1983, eq. 2.1). Within a piece, deviations d are taken from the
+    mean of a part of it, so that m_i = guess + mean(d) and s_i = sum(d^2) - n_i mean(d)^2. As the part is an
+    eighth or more, n_i mean(d)^2 is at most 7 s_i, however it differs from the rest: no digits are lost.
     """
     (x,) = arrange(x)
     rows = rows_of(x)
@@ -100,10 +107,11 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     def work(part: slice) -> None:
         place, block, count = parts.index(part), numbers[part], rows.count(part)
-        mean = (rows.sums(block) / count).astype(x.dtype)
-        deviation = block - rows.spread(mean)
-        means[place] = mean + rows.sums(deviation) / count  # what rounding took from the mean
-        squares[place] = rows.sums(deviation, deviation)
+        guess = rows.guess(block)
+        deviation = block - rows.spread(guess)
+        off = rows.sums(deviation) / count
+        means[place] = guess + off
+        squares[place] = rows.sums(deviation, deviation) - count * off**2
 
     run(work, parts)
     n = counts.sum()
@@ -162,17 +170,21 @@ def gradient_of_x(
     grad_x, rows = np.empty_like(x), rows_of(x)
     numbers, grads, results = rows.of(x), rows.of(grad), rows.of(grad_x)
     n = max(1, x.size // rows.channels)
-    mean, factor = rows.spread(saved.mean), rows.spread(scale)
-    slope = rows.spread(saved.inverse_deviation * grad_weight / n)
-    constant = rows.spread(grad_bias / n)
+    factor = rows.spread(scale)
+    steep = saved.inverse_deviation * grad_weight / n
+    slope, constant = rows.spread(-steep), rows.spread(steep * saved.mean - grad_bias / n)
 
     def work(part: slice) -> None:
         out = results[part]
-        np.subtract(mean, numbers[part], out=out)
-        out *= slope
+        np.multiply(numbers[part], slope, out=out)
+        out += constant
         out += grads[part]
-        out -= constant
         out *= factor
 
     run(work, rows.pieces(x.itemsize))
     return grad_x
+
+
+def _sum_rows(block: np.ndarray) -> np.ndarray:
+    """Sum block (rows, B) over its rows: (B,). A product takes half the time of `sum`."""
+    return np.ones(len(block), block.dtype) @ block
