@@ -232,6 +232,43 @@ def test_play_learns_until_paused_and_the_address_brings_the_moment_back(open_li
         assert again.inner_text(place) == page.inner_text(place)
 
 
+def test_sliders_moved_while_it_learns_are_in_the_address_and_learned_anew(open_live):
+    page = open_live("&seed=3")
+    page.get_by_role("button", name="Play").click()
+    for label, key, step in (
+        ("Learning rate", "ArrowLeft", 30),
+        ("Batch", "ArrowRight", 60),
+        ("Momentum", "Home", 60),
+    ):
+        page.wait_for_function("(step) => live.run.step >= step", arg=step, timeout=20_000)
+        page.get_by_label(label).press(key)
+    page.wait_for_function("() => location.hash.includes('momentum-0')")
+    page.wait_for_function("() => live.run.step >= 90", timeout=20_000)
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_function("() => location.hash.includes(`step=${live.run.step}`)")
+    settings = "[live.rate, live.batch, live.momentum]"
+    assert page.evaluate(settings) == [0.03, 32, 0]
+    again = open_live(page.evaluate("location.hash").removeprefix("#screen=live"))
+    again.wait_for_function(
+        "(step) => live.run.step === step && !live.playing", arg=step_of(page), timeout=20_000
+    )
+    assert again.evaluate(settings) == page.evaluate(settings)
+    losses = "live.history.map(({ loss }) => loss)"
+    assert again.evaluate(losses) == page.evaluate(losses)
+    again.get_by_role("button", name="Start again").click()
+    again.wait_for_function("() => location.hash.includes('step=0') && !location.hash.includes('turned')")
+    assert again.evaluate("location.hash").startswith("#screen=live&rate=0.03&momentum=0&batch=32&seed=3")
+
+
+def test_a_run_turned_too_often_is_told_by_its_settings_alone(open_live):
+    page = open_live()
+    page.evaluate(
+        "() => { for (let i = 0; i <= MOST_TURNS; i++) { stepBy(1); turnKnob('rate', i % 2 ? 0.1 : 0.3); } }"
+    )
+    page.wait_for_function("() => location.hash.includes('rate=0.3')")
+    assert page.evaluate("location.hash").endswith("step=0")
+
+
 def test_the_highest_rate_diverges_in_a_sentence_and_starting_again_helps(open_live):
     page = open_live()
     page.get_by_label("Learning rate").press("End")
@@ -283,9 +320,12 @@ def test_nothing_jumps_while_it_learns_or_diverges(open_live, width):
 
 
 def test_nonsense_in_the_address_of_a_run_is_passed_over(open_live):
-    page = open_live("&rate=1e9&momentum=NaN&batch=-3&seed=x&picture=1e9&step=-4")
+    page = open_live(
+        "&rate=1e9&momentum=NaN&batch=-3&seed=x&picture=1e9&step=-4&turned=3-rate-7_x_-2-batch-8_1-seed-0.1"
+    )
     assert page.evaluate("[live.rate, live.momentum, live.batch, live.seed, live.picture]") == [
         *USUAL.values(),
         0,
         11,
     ]
+    assert page.evaluate("live.turns") == []

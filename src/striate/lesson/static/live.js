@@ -13,11 +13,12 @@ const STEPS_A_FRAME = 2; // or it would be over before one has seen it
 const STEPS_A_PRESS = 25; // instead of playing, where motion is unwelcome
 const MEAN_OVER = 0.9; // the thick curve: 0.9 · mean before + 0.1 · loss
 const SHOWN_PICTURES = 12;
+const MOST_TURNS = 40; // of knobs in the middle of a run that an address tells
 const MEASURE_EVERY = 10; // steps between two counts of right answers, while it plays
 
 const live = {
-  ...USUAL, seed: 0, picture: 0, data: null, run: null,
-  history: [], before: [], mixed: false, right: 0, measuredAt: -1, playing: false, frame: 0, until: LAST_STEP, hurry: false,
+  ...USUAL, seed: 0, picture: 0, data: null, run: null, start: USUAL, turns: [],
+  history: [], before: [], right: 0, measuredAt: -1, playing: false, frame: 0, until: LAST_STEP, hurry: false,
 };
 const liveIds = {};
 const drawLiveSoon = oncePerFrame(drawLive);
@@ -71,15 +72,20 @@ function beginAgain(seed) {
   writeAddress();
 }
 
-function setUpRun(seed) {
+// With the settings of the moment, or those that `turns` brings in the middle of the run: [{ step, name, value }].
+function setUpRun(seed, turns = []) {
   if (!live.data || seed !== live.seed) live.data = trainingData(seed);
-  Object.assign(live, { seed, run: startTraining(seed), history: [], mixed: false, measuredAt: -1, until: LAST_STEP, hurry: false });
+  const start = { rate: live.rate, momentum: live.momentum, batch: live.batch };
+  Object.assign(live, { seed, start, turns, run: startTraining(seed), history: [], measuredAt: -1, until: LAST_STEP, hurry: false });
 }
 
-// A setting counts from the next step on; a run of several settings cannot be told in an address.
+// A setting counts from the next step on, and what was to be turned later is not.
 function turnKnob(name, value) {
+  const { step } = live.run;
   live[name] = value;
-  live.mixed = live.run.step > 0;
+  live.turns = live.turns.filter((turn) => turn.step < step || (turn.step === step && turn.name !== name));
+  if (step > 0) live.turns.push({ step, name, value });
+  else live.start[name] = value;
   drawLiveSoon();
   writeAddress();
 }
@@ -93,6 +99,7 @@ function learn() {
   const { loss, step } = live.run;
   const mean = step > 1 ? MEAN_OVER * live.history[step - 2].mean + (1 - MEAN_OVER) * loss : loss;
   live.history.push({ loss, mean });
+  for (const turn of live.turns) if (turn.step === step) live[turn.name] = turn.value;
 }
 
 function stepBy(count) {
@@ -285,12 +292,16 @@ function drawInside() {
 
 // ---- Address
 
+// A run of which too much was turned is told by its settings alone, and begins anew.
 function writeLive() {
-  const { rate, momentum, batch, seed, picture, run, mixed } = live;
-  return { rate, momentum, batch, seed, picture, step: mixed ? 0 : run.step };
+  const { rate, momentum, batch, start, turns, seed, picture, run } = live;
+  if (turns.length > MOST_TURNS) return { rate, momentum, batch, seed, picture, step: 0 };
+  const state = { ...start, seed, picture, step: run.step };
+  if (turns.length) state.turned = turns.map(({ step, name, value }) => [step, name, value].join("-")).join("_");
+  return state;
 }
 
-// A run of the same seed and settings is the same run: it is learned anew up to the step of the address.
+// A run of the same seed, settings and turns is the same run: it is learned anew up to the step of the address.
 function readLive(state) {
   live.playing = false;
   for (const [name, values] of Object.entries(KNOBS)) {
@@ -299,7 +310,15 @@ function readLive(state) {
   }
   live.picture = numberIn(state, "picture", 0, 0, SHOWN_PICTURES - 1);
   live.before = [];
-  setUpRun(numberIn(state, "seed", 0, 0, 999));
   const step = numberIn(state, "step", 0, 0, LAST_STEP);
+  setUpRun(numberIn(state, "seed", 0, 0, 999), readTurns(state.get("turned") || "").filter((turn) => turn.step <= step));
   if (step > 0) playLive(step, true);
+}
+
+function readTurns(text) {
+  const turns = text.split("_").slice(0, MOST_TURNS).map((turn) => {
+    const [step, name, value] = turn.split("-");
+    return { step: Number(step), name, value: Number(value) };
+  });
+  return turns.filter(({ step, name, value }) => Number.isInteger(step) && step > 0 && Object.hasOwn(KNOBS, name) && KNOBS[name].includes(value));
 }
