@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import nn
 from conftest import SHAPES, SIDE, untrained
 from striate.errors import UserError
 from striate.explain import ASCENTS, Ascent, Subject, ascent, visualise, visualise_classes
+from striate.explain.activation_figures import image_grid
 from striate.explain.ascent import moved, total_variation
 from striate.explain.objectives import outputs_at, takes
 from striate.explain.parametrisation import PARAMETRISATIONS, fourier_pixels, spectrum_scales
@@ -171,6 +173,15 @@ def test_network_is_as_before_and_bad_input_is_refused() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
     assert all(module.training for module in modules)
     assert all(one.requires_grad and one.grad is None for one in subject.network.parameters())
+
+
+def test_titles_of_a_grid_do_not_overlap() -> None:
+    names = ["American chameleon", "European fire salamander", "African crocodiles", "tench"]
+    figure = image_grid(np.zeros((4, 3, 8, 8), np.uint8), names)
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert figure.axes[3].get_title() == "tench"
 
 
 def test_network_of_permuted_pixels_is_refused() -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 SHOWN = 64
 COLUMNS = 8
+TITLE = 15
+"""Characters that fit above an image of a grid."""
+
 COLOURS = "viridis"
 
 
@@ -59,7 +62,7 @@ def _limits(values: np.ndarray) -> tuple[float, float]:
 
 
 def image_grid(images: np.ndarray, titles: Sequence[str]) -> Figure:
-    """Draw images under their titles, uint8 (N, C, H, W) with 1 or 3 channels."""
+    """Draw images under their titles, cut to an image's width: uint8 (N, C, H, W) with 1 or 3 channels."""
     columns = min(COLUMNS, len(images))
     rows = -(-len(images) // columns)
     with style.drawing():
@@ -70,5 +73,9 @@ def image_grid(images: np.ndarray, titles: Sequence[str]) -> Figure:
         for axes, image, title in zip(grid.flat, images, titles, strict=False):
             shown = np.repeat(image, 3, axis=0) if len(image) == 1 else image
             axes.imshow(shown.transpose(1, 2, 0), interpolation="nearest")
-            axes.set_title(title, fontsize=7, fontweight="normal", loc="center", pad=2)
+            axes.set_title(_fitting(title), fontsize=7, fontweight="normal", loc="center", pad=2)
         return style.literal(figure)
+
+
+def _fitting(title: str) -> str:
+    return title if len(title) <= TITLE else f"{title[: TITLE - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"

@@ -33,7 +33,7 @@ LANE_PIXELS = 1 << 9
 
 
 LOCKED_BELOW = 500
-"""Numbers of a result under which `np.matmul` keeps Python's lock, however long its sums: threads then wait."""
+"""Numbers of a result under which `np.matmul` keeps Python's lock, however long it takes: threads wait."""
 
 COLLIDING = 8
 """Channels from which on their distances in memory matter: a cache holds so many lines of one distance."""

@@ -21,7 +21,7 @@ POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 
 
 KERNEL_BYTES = 1 << 18
-"""Of kernels that are rearranged at a time: in another order of their numbers, they must fit a core's cache."""
+"""Of kernels that are rearranged at a time: they must fit a core's cache to be written in another order."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Transforms:
 
     @property
     def taps(self) -> int:
-        """k."""
+        """Taps of a kernel's side, k."""
         return len(self.B_T) - len(self.A_T) + 1
 
     @property
@@ -62,7 +62,7 @@ class Transforms:
         return values.reshape(-1, channels, out)
 
     def to_kernels(self, sums: np.ndarray, channels: int, out: int) -> np.ndarray:
-        """Return the gradient of weight (O, C, k, k), given parts of it, summed here: (parts, k * k, C * O)."""
+        """Return the gradient of weight (O, C, k, k): the sum of its parts (parts, k * k, C * O), rearranged."""
         k = self.taps
         grad = np.empty((out, channels, k, k), sums.dtype)
 
