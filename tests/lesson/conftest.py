@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from in_firefox import Firefox, find_firefox
 from PIL import Image
 
 from striate import bundle
@@ -97,3 +99,14 @@ def plain_page(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("plain") / "lesson.html"
     path.write_text(render_lesson(), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="module")
+def firefox(tmp_path_factory) -> Iterator[Firefox]:
+    """Firefox without a window."""
+    path = find_firefox()
+    if path is None:
+        pytest.skip("needs Firefox: neither firefox-esr nor firefox is on the path")
+    found = Firefox(path, tmp_path_factory.mktemp("profile"))
+    yield found
+    found.close()

@@ -103,6 +103,22 @@ def test_answers_are_those_of_the_engine_and_of_the_report(open_page, report, pr
         assert best in page.inner_text("#inside-truth")
 
 
+def test_firefox_computes_the_same(firefox, report, predictions, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(report, encoding="utf-8")
+    firefox.open(path)
+    firefox.click(".inside-choice:nth-child(2)")
+    chosen_path = firefox.run("return document.querySelector('.inside-choice[aria-pressed=true]').title")
+    row = predictions.images.index(chosen_path)
+    found = (
+        "return [...document.querySelectorAll('#inside-rows td:nth-child(2)')].map((one) => one.innerText)"
+    )
+    logits = [number(text) for text in firefox.run(found)]
+    np.testing.assert_allclose(logits, predictions.logits[row], atol=ROUNDED)
+    assert firefox.text("#inside-agreement") == "The page computes what the report says."
+    assert firefox.complaints() == []
+
+
 def test_maps_of_every_layer_are_the_engines(open_page, report, classifier, predictions, pixels):
     page = open_page(report)
     page.locator(".inside-choice").nth(3).click()

@@ -62,7 +62,7 @@ class Transforms:
         return values.reshape(-1, channels, out)
 
     def to_kernels(self, sums: np.ndarray, channels: int, out: int) -> np.ndarray:
-        """Return the gradient of weight (O, C, k, k): the sum of its parts (parts, k * k, C * O), rearranged."""
+        """Return the gradient of weight (O, C, k, k), the sum of its parts (parts, k * k, C * O)."""
         k = self.taps
         grad = np.empty((out, channels, k, k), sums.dtype)
 

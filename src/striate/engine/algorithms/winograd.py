@@ -43,7 +43,7 @@ TRANSFORMING = 22
 """Multiply-adds of a product in whose time one number of a tile is transformed, about."""
 
 TRANSFORMING_KERNELS = 8
-"""Times as long for a number of a kernel, which comes from farther away and is not done by all threads."""
+"""Times as long for a number of a kernel, which comes from farther away."""
 
 
 @dataclass(frozen=True)

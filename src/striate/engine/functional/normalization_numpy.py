@@ -187,4 +187,5 @@ def gradient_of_x(
 
 def _sum_rows(block: np.ndarray) -> np.ndarray:
     """Sum block (rows, B) over its rows: (B,). A product takes half the time of `sum`."""
-    return np.ones(len(block), block.dtype) @ block
+    total: np.ndarray = np.ones(len(block), block.dtype) @ block
+    return total
