@@ -112,5 +112,9 @@ def test_pretrained_network_is_known_by_its_name(tmp_path: Path) -> None:
     Image.fromarray(PIXELS[0].transpose(1, 2, 0)).save(photo)
     seen = striate.show_activations("lite0", photo, "stem_conv", out=tmp_path / "channels.png")
     assert seen.values.shape == (1, 32, 112, 112)
+    with pytest.raises(UserError, match="is an image that is read"):
+        striate.show_activations("lite0", photo, "stem_conv", out=photo)
+    with pytest.raises(UserError, match="expected a name that ends in"):
+        striate.show_activations("lite0", photo, "stem_conv", out=tmp_path / "channels.gif")
     with pytest.raises(UserError, match="lite0 runs on torch alone"):
         striate.show_activations("lite0", photo, "stem_conv", engine="numpy")

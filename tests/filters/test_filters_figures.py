@@ -118,6 +118,7 @@ def test_plain_writes_the_response_at_the_images_own_size(photo: str) -> None:
     [
         (["sobl-x", "leaf.png"], "did you mean 'sobel-x'"),
         (["sobel-x"], "expected one image, got 0"),
+        (["leaf.png"], "leaf.png is a file; name a kernel first"),
         (["bank"], "needs images"),
         (["sobel-x", "nothing.png"], "nothing.png' cannot be used"),
         (["sobel-x", "leaf.png", "--sigma", "2"], "--sigma belongs to gabor"),

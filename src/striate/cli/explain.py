@@ -57,7 +57,7 @@ def explain(
     activations: Annotated[
         str | None,
         typer.Option(
-            help="In place of a map: what this layer puts out for an image or two, drawn into the file --out",
+            help="In place of a map: what this layer puts out for an image or two, drawn into --out, a folder or a .png",
             metavar="LAYER",
         ),
     ] = None,
@@ -148,7 +148,7 @@ def _show_activations(
 ) -> None:
     from striate.workflows.layer_outputs import show_activations
 
-    file = out or Path("activations.png")
+    file = _picture(out, "activations.png")
     with listener_for(log, quiet) as listener:
         show_activations(model, images, layer, out=file, device=device, listener=listener)
     if log is Log.json:
@@ -157,6 +157,17 @@ def _show_activations(
         json_lines.write(sys.stdout, "result", picture=str(file))
     else:
         print(f"picture: {one_line(str(file))}")
+
+
+def _picture(out: Path | None, name: str) -> Path:
+    """Return the file that --out names, or `name` in the folder that it names."""
+    from striate.files import make_folder
+    from striate.workflows.drawings import FIGURES
+
+    if out is None or out.suffix.lower() in FIGURES:
+        return out or Path(name)
+    make_folder(out)
+    return out / name
 
 
 def _refuse_images(images: list[Path] | None, option: str) -> None:

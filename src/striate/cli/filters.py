@@ -114,6 +114,8 @@ def _one(
     from striate.workflows.drawings import write_drawing, write_picture
     from striate.workflows.filters import draw_filter, respond
 
+    if not images and Path(kernel).is_file():
+        raise UserError(f"{one_line(kernel)} is a file; name a kernel first: striate filters sobel-x IMAGE")
     if len(images) != 1:
         raise UserError(f"expected one image, got {len(images)}: striate filters {one_line(kernel)} IMAGE")
     target = out or Path(f"{Path(images[0]).stem}-{kernel}.png")

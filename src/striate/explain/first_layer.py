@@ -47,7 +47,7 @@ class FirstKernels:
     @property
     def resembling(self) -> np.ndarray:
         """int64: the kernels that resemble a Gabor or Sobel more than random ones do, and than a blur."""
-        return np.flatnonzero([match.score >= max(self.chance, match.blur) for match in self.matches])
+        return np.flatnonzero([match.score >= self.chance and not match.is_blur for match in self.matches])
 
     def figure(self) -> Figure:
         """Return each kernel beside its nearest classic filter."""

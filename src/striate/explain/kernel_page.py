@@ -16,7 +16,7 @@ def gallery_of(kernels: FirstKernels) -> Gallery:
         "brighter is more, in each at its own contrast. At its right, in its colour, the Gabor or Sobel "
         "filter that it resembles most, with their cosine similarity.",
         f"Small kernels resemble some filter by chance: of random ones of this size one in twenty reaches "
-        f"{kernels.chance:.2f}. Here {len(kernels.resembling)} of {count} do, and resemble no blur more.",
+        f"{kernels.chance:.2f}. Here {len(kernels.resembling)} of {count} do, and no blur as much.",
     )
     found = as_images(np.stack([match.weights for match in kernels.matches]))
     tiles = tuple(_tile(kernels, number, found[number]) for number in range(count))
@@ -32,8 +32,8 @@ def _tile(kernels: FirstKernels, number: int, found: np.ndarray) -> Tile:
     kind, _, rest = match.name.partition(", ")
     lines = [f"{kind} {match.score:.2f}", *([rest] if rest else [])]
     doubt = ""
-    if match.blur > match.score:
-        doubt = f"more like a blur, {match.blur:.2f}"
+    if match.is_blur:
+        doubt = f"as much like a blur, {match.blur:.2f}"
     elif match.score < kernels.chance:
         doubt = "no more than by chance"
     pictures = [(kernels.images[number], f"kernel {number}"), (found, match.name)]

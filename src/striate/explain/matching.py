@@ -41,6 +41,10 @@ class Filter:
     basis: np.ndarray
 
 
+TIE = 0.005
+"""Difference of scores that is none."""
+
+
 @dataclass(frozen=True)
 class Match:
     """The classic filter that a kernel resembles most.
@@ -56,6 +60,11 @@ class Match:
     score: float
     weights: np.ndarray
     blur: float
+
+    @property
+    def is_blur(self) -> bool:
+        """Whether a blur resembles the kernel as much: a wave sampled at a few places can be flat, too."""
+        return self.blur > 0 and self.blur >= self.score - TIE
 
 
 def nearest(kernels: np.ndarray) -> list[Match]:

@@ -65,7 +65,7 @@ def check_channel(number: int, count: int, layer: str) -> None:
 def _no_such_layer(layer: str, names: Sequence[str]) -> str:
     short = [short_name(name, names) for name in names]
     guess = nearest(layer, short)
-    question = f"did you mean {guess!r}? " if guess else ""
+    question = f"did you mean {guess!r}? T" if guess else "t"
     others = [name for name in short if name != guess]
     listed = ", ".join([guess, *others] if guess else others)
-    return f"no layer {layer!r}: {question}There are {len(names)}, numbered from 0: {listed}."
+    return f"no layer {layer!r}: {question}here are {len(names)}, numbered from 0: {listed}."

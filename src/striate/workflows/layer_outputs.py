@@ -48,7 +48,7 @@ def show_activations(
     """
     from striate.data import read_images
     from striate.explain import activations
-    from striate.figure_style import save
+    from striate.workflows.drawings import write_drawing
 
     listener = listener or Listener()
     given = [images] if isinstance(images, str | os.PathLike) else list(images)
@@ -62,7 +62,7 @@ def show_activations(
         best = ", ".join(map(str, seen.telling_apart().tolist()))
         listener.message(f"the channels that tell both images apart best: {best}")
     if out is not None:
-        save(seen.figure(channels), Path(out))
+        write_drawing(seen.figure(channels), Path(out), *given)
     return seen
 
 
