@@ -57,7 +57,7 @@ def explain(
     activations: Annotated[
         str | None,
         typer.Option(
-            help="In place of a map: what this layer puts out for an image or two, drawn into --out, a folder or a .png",
+            help="In place of a map: what this layer puts out for an image or two; --out may be a .png",
             metavar="LAYER",
         ),
     ] = None,
