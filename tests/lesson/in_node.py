@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from striate.architectures.graph import Node
 
 CONVOLUTIONS = [  # channels in, out, height, width, kernel, stride, sides, dilation, groups, bias
     (1, 1, 5, 5, (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, True),
@@ -47,3 +51,17 @@ def run_script(name: str, *arguments: Path) -> str:
 
 def as_tensor(array: np.ndarray) -> dict:
     return {"shape": list(array.shape), "data": array.astype(float).ravel().tolist()}
+
+
+def compute(cases: list[dict], folder: Path) -> list[np.ndarray]:
+    """What ops.js makes of the cases, in one run of Node."""
+    file = folder / "cases.json"
+    file.write_text(json.dumps(cases))
+    with resources.as_file(resources.files("striate.lesson") / "static" / "ops.js") as ops:
+        done = run_script("run_ops.js", ops, file)
+    return [np.array(out["data"], np.float32).reshape(out["shape"]) for out in json.loads(done)]
+
+
+def as_node(one: Node, weights: dict[str, np.ndarray]) -> dict:
+    own = {name: as_tensor(weights[f"{one.path}.{name}"]) for name in one.tensors}
+    return {"kind": one.kind, "inputs": one.inputs, "args": one.args, "weights": own}

@@ -13,11 +13,12 @@ from PIL import Image
 import striate
 from striate import bundle
 from striate.architectures import Spec
+from striate.architectures.graph import CLOSED, Node, build_graph
 from striate.architectures.shapes import infer_shapes
 from striate.architectures.weights import initial_weights
 from striate.cli import run
 from striate.errors import BundleError, UserError
-from striate.lesson.graph import Node, build_graph, cut_graph
+from striate.lesson.graph import cut_graph
 from striate.lesson.network import MAX_VALUES, class_map_nodes
 from striate.schemas import Preprocess
 
@@ -128,6 +129,9 @@ def test_too_much_work_and_unknown_operations_are_cut():
     strange = [*nodes[:2], Node("swirl1", "swirl", {}, (1,), nodes[1].shape), *nodes[2:]]
     shown, cut = cut_graph(strange, 10**9, 10**9)
     assert (len(shown), cut.kind, cut.reason) == (2, "swirl", "unknown")
+    closed = [nodes[0], Node("vit", CLOSED, {}, (0,), ())]
+    shown, cut = cut_graph(closed, 10**9, 10**9)
+    assert (shown, cut.path, cut.reason) == (nodes[:1], "vit", "closed")
     assert cut_graph(nodes, 10**9, 10**9) == (nodes, None)
 
 

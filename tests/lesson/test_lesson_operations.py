@@ -1,20 +1,19 @@
 """Every operation of the page's JavaScript, in Node, against the engine's numbers."""
 
-import json
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
-from in_node import CONVOLUTIONS, POOLINGS, as_tensor, run_script
+from in_node import CONVOLUTIONS, POOLINGS, as_node, as_tensor, compute
 
 from striate.architectures import Spec
+from striate.architectures.graph import build_graph
 from striate.architectures.kinds import KINDS as LAYER_KINDS
 from striate.architectures.shapes import infer_shapes
 from striate.architectures.to_engine import to_engine
 from striate.architectures.weights import initial_weights
 from striate.engine import functional as F
-from striate.lesson.graph import KINDS, Node, build_graph
+from striate.lesson.graph import KINDS
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}  # float32 sums in another order
 
@@ -36,15 +35,6 @@ def case(kind: str, inputs: list[np.ndarray], args: dict | None = None, **weight
         "args": args or {},
         "weights": {name: as_tensor(value) for name, value in weights.items()},
     }
-
-
-def compute(cases: list[dict], folder: Path) -> list[np.ndarray]:
-    """What ops.js makes of the cases, in one run of Node."""
-    file = folder / "cases.json"
-    file.write_text(json.dumps(cases))
-    with resources.as_file(resources.files("striate.lesson") / "static" / "ops.js") as ops:
-        done = run_script("run_ops.js", ops, file)
-    return [np.array(out["data"], np.float32).reshape(out["shape"]) for out in json.loads(done)]
 
 
 def check(cases: list[dict], expected: list[np.ndarray], folder: Path) -> None:
@@ -171,8 +161,3 @@ def test_whole_network_with_blocks_matches_the_engine(draw, tmp_path):
     values = compute([{"input": as_tensor(x), "nodes": [as_node(one, weights) for one in nodes]}], tmp_path)
     assert [value.shape for value in values] == [one.shape for one in nodes]
     np.testing.assert_allclose(values[-1], network.forward(x[None])[0], **TOLERANCE)
-
-
-def as_node(one: Node, weights: dict[str, np.ndarray]) -> dict:
-    own = {name: as_tensor(weights[f"{one.path}.{name}"]) for name in one.tensors}
-    return {"kind": one.kind, "inputs": one.inputs, "args": one.args, "weights": own}

@@ -1,22 +1,11 @@
-"""A network as the page computes it: a flat list of nodes, each naming its inputs by their places.
-
-Blocks are opened: a residual block ends in a node `add`, a parallel one in a node `concatenate`.
-Node 0 is the image.
-"""
+"""How much of a network the page can show: operations that it knows, not too large, not too slow."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
-from typing import Any
 
-from striate.architectures.arguments import both
-from striate.architectures.blocks import Block, Parallel, Residual
-from striate.architectures.layers import Conv2d, checks
-from striate.architectures.pooling import AvgPool2d, MaxPool2d
-from striate.architectures.shapes import Step
+from striate.architectures.graph import CLOSED, INPUT, Node
 
 KINDS = frozenset(
     (
@@ -42,38 +31,6 @@ KINDS = frozenset(
     )
 )
 """What `static/ops.js` computes."""
-PAIRS = frozenset(("kernel_size", "stride", "padding", "dilation", "output_size"))
-"""Arguments that are written as (rows, columns)."""
-
-INPUT = "input"
-
-
-@dataclass(frozen=True)
-class Node:
-    """One operation in its place.
-
-    Attributes:
-        path: name of the layer with those of the blocks around it; `residual1.add` where a block ends.
-        kind: of the layer, or `input`, `add`, `concatenate`.
-        args: of the operation, pairs written out.
-        inputs: places of the nodes whose values it takes.
-        shape: of what it puts out for one image.
-        tensors: names of its weights and buffers, without the path.
-        multiply_adds: for one image.
-    """
-
-    path: str
-    kind: str
-    args: dict[str, Any]
-    inputs: tuple[int, ...]
-    shape: tuple[int, ...]
-    tensors: dict[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
-    multiply_adds: int = 0
-
-    @property
-    def weight_values(self) -> int:
-        """How many numbers its weights and buffers are."""
-        return sum(prod(shape) for shape in self.tensors.values())
 
 
 @dataclass(frozen=True)
@@ -82,7 +39,8 @@ class Cut:
 
     Attributes:
         path: the first layer left out.
-        reason: `unknown` (an operation), `weights` (too many) or `work` (too many multiply-adds).
+        reason: `unknown` (an operation), `closed` (operations that could not be followed), `weights` (too
+            many) or `work` (too many multiply-adds).
         kind: of that layer.
         layers: how many are left out.
     """
@@ -93,18 +51,11 @@ class Cut:
     layers: int
 
 
-def build_graph(steps: Sequence[Step], input_shape: Sequence[int]) -> list[Node]:
-    """Return the nodes of a network whose layers are `steps`, an input of (C, H, W) first."""
-    nodes = [Node(INPUT, INPUT, {}, (), tuple(input_shape))]
-    _append(nodes, steps, 0)
-    return nodes
-
-
 def cut_graph(nodes: Sequence[Node], max_values: int, max_work: int) -> tuple[list[Node], Cut | None]:
     """Return the first nodes, as far as the page can show them, and where it stops.
 
     Args:
-        nodes: of `build_graph`.
+        nodes: of the whole network.
         max_values: so many numbers of weights and buffers the page holds.
         max_work: so many multiply-adds it computes for one image.
     """
@@ -113,7 +64,9 @@ def cut_graph(nodes: Sequence[Node], max_values: int, max_work: int) -> tuple[li
         values += node.weight_values
         work += node.multiply_adds
         reason = ""
-        if node.kind not in KINDS | {INPUT}:
+        if node.kind == CLOSED:
+            reason = CLOSED
+        elif node.kind not in KINDS | {INPUT}:
             reason = "unknown"
         elif values > max_values:
             reason = "weights"
@@ -122,58 +75,3 @@ def cut_graph(nodes: Sequence[Node], max_values: int, max_work: int) -> tuple[li
         if reason:
             return list(nodes[:place]), Cut(node.path, reason, node.kind, len(nodes) - place)
     return list(nodes), None
-
-
-def _append(nodes: list[Node], steps: Sequence[Step], source: int) -> int:
-    """Add the nodes of `steps`, which take the values of node `source`; return the place of the last."""
-    for step in steps:
-        source = _append_step(nodes, step, source)
-    return source
-
-
-def _append_step(nodes: list[Node], step: Step, source: int) -> int:
-    if not isinstance(step.layer, Block):
-        return _append_layer(nodes, step, source)
-    ends = [_append(nodes, part, source) for part in step.parts.values()]
-    if isinstance(step.layer, Residual):
-        around = ends[1] if "shortcut" in step.parts else source
-        return _add(nodes, Node(f"{step.path}.add", "add", {}, (ends[0], around), step.output_shape))
-    if isinstance(step.layer, Parallel):
-        return _add(
-            nodes, Node(f"{step.path}.concatenate", "concatenate", {}, tuple(ends), step.output_shape)
-        )
-    return ends[0]
-
-
-def _append_layer(nodes: list[Node], step: Step, source: int) -> int:
-    buffers = {name: shape for name, shape in step.buffer_shapes.items() if shape}
-    tensors = {**step.parameter_shapes, **buffers}
-    return _add(
-        nodes,
-        Node(
-            step.path,
-            step.layer.kind,
-            _arguments(step),
-            (source,),
-            step.output_shape,
-            tensors,
-            step.multiply_adds,
-        ),
-    )
-
-
-def _add(nodes: list[Node], node: Node) -> int:
-    nodes.append(node)
-    return len(nodes) - 1
-
-
-def _arguments(step: Step) -> dict[str, Any]:
-    """The layer's arguments, with sides, pairs and the stride of a pooling written out."""
-    layer: Any = step.layer
-    args = {name: getattr(layer, name) for name in checks(type(layer)) if name != "init"}
-    if isinstance(layer, Conv2d):
-        args["sides"] = layer.sides()
-        del args["padding"]
-    if isinstance(layer, MaxPool2d | AvgPool2d) and layer.stride is None:
-        args["stride"] = layer.kernel_size
-    return {name: both(value) if name in PAIRS else value for name, value in args.items()}

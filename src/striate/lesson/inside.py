@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from striate.architectures import Spec
+from striate.architectures.graph import build_graph
 from striate.architectures.shapes import infer_shapes
 from striate.bundle import BundleRecord
 from striate.lesson.forms import environment, read_texts, static
-from striate.lesson.graph import build_graph, cut_graph
+from striate.lesson.graph import cut_graph
 from striate.lesson.network import network_data
 from striate.offline_page import Fragment, printable, script_json
 
@@ -70,7 +71,10 @@ def render_inside(
         model: how the bundle is named on the command line.
     """
     texts = read_texts()
-    network = network_data(spec, record, weights, [(image.path, image.pixels) for image in images])
+    shape = record.preprocess.input_shape
+    nodes = build_graph(infer_shapes(spec, shape, len(record.class_names)), shape)
+    pictures = [(image.path, image.pixels) for image in images]
+    network = network_data(nodes, spec.output, record, weights, pictures)
     kinds = {f"net.{node['kind']}" for node in network["nodes"]}
     data = {
         "texts": {key: text for key, text in texts.items() if key.startswith("inside.") or key in kinds},

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from striate.architectures import Spec
-from striate.architectures.shapes import infer_shapes
+from striate.architectures.graph import Node
 from striate.bundle import BundleRecord
 from striate.lesson.encoding import encode
-from striate.lesson.graph import Node, build_graph, cut_graph
+from striate.lesson.graph import cut_graph
 from striate.offline_page import printable
 
 MAX_VALUES = 800_000
@@ -21,7 +20,8 @@ MAX_WORK = 150_000_000
 
 
 def network_data(
-    spec: Spec,
+    nodes: Sequence[Node],
+    output: str,
     record: BundleRecord,
     weights: Mapping[str, np.ndarray],
     pictures: Sequence[tuple[str, np.ndarray]],
@@ -30,21 +30,20 @@ def network_data(
     """Return a network as plain values for the page.
 
     Args:
-        spec: its description.
+        nodes: all its operations, in the order of computing.
+        output: what it puts out, of `striate.schemas.OUTPUTS`.
         record: of the bundle.
-        weights: float32 by name; those of the spec.
+        weights: float32 by name; those of the nodes at least.
         pictures: name and uint8 (C, H, W) of each, as the network takes them before they are normalised.
         problems: name and reason of each picture that could not be read.
     """
     preprocess = record.preprocess
-    shape = preprocess.input_shape
-    whole = build_graph(infer_shapes(spec, shape, len(record.class_names)), shape)
-    nodes, cut = cut_graph(whole, MAX_VALUES, MAX_WORK)
-    placed, values = _place_weights(nodes, weights)
+    kept, cut = cut_graph(nodes, MAX_VALUES, MAX_WORK)
+    placed, values = _place_weights(kept, weights)
     return {
         "name": printable(record.name),
         "classes": [printable(name) for name in record.class_names],
-        "output": spec.output,
+        "output": output,
         "temperature": record.temperature,
         "mean": list(preprocess.mean),
         "std": list(preprocess.std),
@@ -54,7 +53,7 @@ def network_data(
         "values": encode(values.astype("<f4")),
         "pictures": [{"name": printable(name), "pixels": encode(pixels)} for name, pixels in pictures],
         "problems": [[printable(name), printable(reason)] for name, reason in problems],
-        "classMap": None if cut else class_map_nodes(nodes),
+        "classMap": None if cut else class_map_nodes(kept),
         "cut": cut and {"path": cut.path, "reason": cut.reason, "kind": cut.kind, "layers": cut.layers},
         "limits": {"weights": MAX_VALUES, "work": MAX_WORK},
     }

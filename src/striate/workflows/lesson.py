@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from striate.errors import BundleError, SpecError, UserError
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
+    from striate.architectures.graph import Node
+    from striate.backbones.models import Description
     from striate.bundle import BundleRecord
     from striate.schemas import Preprocess
 
@@ -96,7 +98,6 @@ def _decode(paths: Sequence[Path], preprocess: Preprocess) -> tuple[Named, list[
 
 def _network(model: PathLike, paths: Sequence[Path], problems: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """What the page holds of the bundle, with the images as it takes them."""
-    from striate.architectures import Spec, check_weights, weight_shapes
     from striate.backbones.models import description_of
     from striate.data import decode_images
     from striate.lesson import network_data
@@ -104,21 +105,37 @@ def _network(model: PathLike, paths: Sequence[Path], problems: Sequence[tuple[st
 
     record, weights = bundle.read(Path(model))
     try:
-        spec = description_of(record.spec, record.backbone)
-        if not isinstance(spec, Spec):
-            raise UserError(_closed(model, record, spec.library))
-        check_weights(weights, weight_shapes(spec, record.preprocess.input_shape, len(record.class_names)))
+        description = description_of(record.spec, record.backbone)
+        nodes = _operations(description, record, weights)
         pictures, _ = _decode(paths, record.preprocess)
         built_in = built_in_images()
         drawn = decode_images(list(built_in.values()), record.preprocess).images
         named = [*pictures, *zip(built_in, drawn, strict=True)]
-        return network_data(spec, record, weights, named, problems)
+        return network_data(nodes, description.output, record, weights, named, problems)
     except SpecError as error:
         raise BundleError(f"the bundle {model} does not fit together: {error}") from error
 
 
-def _closed(model: PathLike, record: BundleRecord, library: str) -> str:
-    return (
-        f"{model} holds {record.name} of {library}, which Striate has no description of, so the page cannot "
-        "open it. Give a bundle of a network of the zoo, of a net.yaml or of tf_efficientnet_lite0."
-    )
+def _operations(
+    description: Description, record: BundleRecord, weights: Mapping[str, np.ndarray]
+) -> list[Node]:
+    """The network, operation by operation; of one that cannot be followed, one that the page does not know.
+
+    Raises:
+        SpecError: the weights are not those of the network.
+        UserError: the network's library is not installed.
+    """
+    from striate.architectures import Spec, check_weights, infer_shapes, weight_shapes
+    from striate.architectures.graph import CLOSED, INPUT, Node, build_graph
+
+    shape, classes = record.preprocess.input_shape, len(record.class_names)
+    if isinstance(description, Spec):
+        check_weights(weights, weight_shapes(description, shape, classes))
+        return build_graph(infer_shapes(description, shape, classes), shape)
+    from striate.backbones import building
+    from striate.backbones.tracing import trace
+
+    network = building.on_meta(description, shape, classes)
+    check_weights(weights, {name: tuple(value.shape) for name, value in network.state_dict().items()})
+    closed = [Node(INPUT, INPUT, {}, (), shape), Node(description.name, CLOSED, {}, (0,), ())]
+    return trace(network, shape) or closed

@@ -177,7 +177,7 @@ function tellNet(text) {
   const { cut, limits, permuted, problems } = PAGE.network;
   const remarks = problems.map(([image, reason]) => say("net.problem", { image, reason }));
   if (cut) {
-    const limit = { weights: limits.weights, work: limits.work, unknown: 0 }[cut.reason].toLocaleString("en");
+    const limit = (limits[cut.reason] || 0).toLocaleString("en");
     remarks.push(say(`net.cut.${cut.reason}`, { ...cut, limit }));
   }
   if (permuted) remarks.push(say("net.permuted"));
