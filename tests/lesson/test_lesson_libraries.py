@@ -201,6 +201,18 @@ def test_page_of_a_library_shows_its_first_layers_and_says_what_is_left_out(
     assert page.locator("#tabs a").count() == 6
 
 
+@pytest.mark.parametrize("width", [360, 1600])
+@pytest.mark.parametrize("name", ["resnet18", "alexnet"])  # kernels of 7 and 11
+def test_large_kernels_stay_in_their_place(library_bundle, open_page, tmp_path, name, width):
+    page_file = striate.lesson(library_bundle(name, 64), out=tmp_path / "lesson.html")
+    page = open_page(page_file, "#screen=network", width=width)
+    page.wait_for_function("() => document.querySelectorAll('#net-terms td').length > 0")
+    table, after = page.locator("#net-terms table").bounding_box(), page.locator("#net-field").bounding_box()
+    assert after["y"] >= table["y"] + table["height"]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("#net-terms table").evaluate("(table) => table.offsetLeft") >= 0
+
+
 def test_a_small_network_of_a_library_is_shown_whole_with_its_answer(library_bundle, open_page, tmp_path):
     model = library_bundle("squeezenet1_1", 32)
     page = open_page(striate.lesson(model, out=tmp_path / "lesson.html"), "#screen=network")

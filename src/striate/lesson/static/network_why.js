@@ -123,12 +123,12 @@ function chosenProducts({ channel, window, kernel, sum }) {
       if (place) pixel.addEventListener("click", () => go(place));
       return element(
         "td", {}, pixel, element("span", { className: "times" }, "×"), element("span", { className: "as-kernel" }, shown(factor)),
-        element("span", { className: "product" }, `= ${shown(value * factor)}`),
+        element("span", { className: "product" }, shown(value * factor)),
       );
     })),
   );
   const table = element("table", { className: "products" }, element("tbody", {}, ...rows));
-  table.dataset.size = Math.max(width, window.length);
+  table.dataset.size = Math.min(7, Math.max(width, window.length)); // of more, the table scrolls
   const head = element("p", { className: "chosen" }, say("net.conv2d.chosen", { channel: channel + 1, sum: shown(sum) }));
   return [head, element("div", { className: "products-box" }, table)];
 }
