@@ -51,9 +51,5 @@ def elementwise_into(function: Callable[..., object], *arrays: np.ndarray) -> np
         function(*[one[part] for one in flat])
 
     parts = parallel.pieces(result.size, result.itemsize)
-    if len(parts) < HANDING_OVER:
-        for part in parts:
-            apply(part)
-    else:
-        parallel.run(apply, parts)
+    parallel.run(apply, parts, least=HANDING_OVER)
     return result

@@ -164,13 +164,19 @@ def pieces(length: int, bytes_each: int, piece_bytes: int = PIECE_BYTES) -> list
     return [slice(length * part // even, length * (part + 1) // even) for part in range(even)]
 
 
-def run(function: Callable[[slice], None], parts: list[slice]) -> None:
+def run(function: Callable[[slice], None], parts: list[slice], least: int = 2) -> None:
     """Call `function` on every one of `parts`, on all threads; the first error it raises is raised here.
 
     Within a part, one thread works alone: the others have parts of their own.
+
+    Args:
+        function: takes a part.
+        parts: of `pieces`.
+        least: with fewer parts, the caller does all: threads that make many short calls of NumPy wait for
+            each other, as each call takes Python's lock when it ends.
     """
     threads = min(_TEAM.threads, len(parts))
-    if threads < 2 or hasattr(_INSIDE, "working"):
+    if threads < 2 or len(parts) < least or hasattr(_INSIDE, "working"):
         for part in parts:
             function(part)
         return

@@ -22,6 +22,9 @@ from striate.engine.backend import (
 from striate.engine.functional.windows import Windows, as_images, as_maps, lay_windows
 from striate.engine.parallel import pieces, run
 
+MANY_PIECES = 6
+"""Of two megabytes, from which on threads gain more by sharing windows than they lose by waiting."""
+
 
 def max_pool2d(
     x: Array,
@@ -168,7 +171,7 @@ def _pool_numpy(maps: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndar
         if not simple or not _pool_inside(maps[part], windows, y[part], choice[part]):
             y[part], choice[part] = _pool(maps[part], windows)
 
-    run(work, pieces(len(maps), maps[:1].nbytes, 2 * parallel.PIECE_BYTES))
+    run(work, pieces(len(maps), maps[:1].nbytes, 2 * parallel.PIECE_BYTES), least=MANY_PIECES)
     return y, choice
 
 
@@ -187,9 +190,12 @@ def _pool_inside(maps: np.ndarray, windows: Windows, y: np.ndarray, choice: np.n
             choice[...] = 0
             continue
         copied[...] = pixels[place[:3]]
-        np.greater(values, y, out=better)
-        np.multiply(beaten, number, out=number_where_better)
-        np.maximum(choice, number_where_better, out=choice)
+        if number == 1:
+            np.greater(values, y, out=choice.view(bool))
+        else:
+            np.greater(values, y, out=better)
+            np.multiply(beaten, number, out=number_where_better)
+            np.maximum(choice, number_where_better, out=choice)
         np.maximum(values, y, out=y)
     return not np.isnan(np.min(y, initial=0))
 

@@ -27,6 +27,10 @@ ROW = 8192
 """Numbers of a row that holds all channels of some pixels, at most (or one pixel); short rows are slow."""
 
 
+MANY_PIECES = 6
+"""From which on threads gain more by sharing moments than they lose by waiting for each other."""
+
+
 class Rows(NamedTuple):
     """How an array (N, C, ...) is seen as (rows, A, B), a view of its memory.
 
@@ -113,7 +117,7 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         means[place] = guess + off
         squares[place] = rows.sums(deviation, deviation) - count * off**2
 
-    run(work, parts)
+    run(work, parts, least=MANY_PIECES)
     n = counts.sum()
     mean = (counts * means).sum(axis=0) / n
     total = (squares + counts * (means - mean) ** 2).sum(axis=0)
