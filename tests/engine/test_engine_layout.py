@@ -131,6 +131,23 @@ def test_batch_norm_in_float32_stays_close_where_the_mean_is_large():
     np.testing.assert_allclose(variance, exact, rtol=CLOSE)
 
 
+@pytest.mark.parametrize("dark", [1, 8])  # one image of 64, or every eighth
+def test_moments_do_not_depend_on_what_a_part_of_the_images_is_like(dark):
+    x = draw((64, 16, 16, 16), dtype=np.float32) + np.float32(1000)
+    x[:: 64 // dark] = 0
+    for layout in (channels_last, np.ascontiguousarray):
+        saved = F.batch_norm(layout(x), training=True, return_saved=True)[1]
+        np.testing.assert_allclose(saved.mean, x.mean(axis=(0, 2, 3), dtype=np.float64), rtol=CLOSE)
+        np.testing.assert_allclose(saved.variance, x.astype(np.float64).var(axis=(0, 2, 3)), rtol=CLOSE)
+
+
+def test_variance_of_a_constant_is_never_negative():
+    x = channels_last(np.full((32, 8, 16, 16), 0.1, np.float32))
+    variance = F.batch_norm(x, training=True, return_saved=True)[1].variance
+    assert (variance >= 0).all()
+    assert (variance < 1e-12).all()
+
+
 def test_linear_repeats_to_the_bit_for_any_number_of_threads():
     x, weight = draw((96, 700), dtype=np.float32), draw((130, 700), seed=1, dtype=np.float32)
     grad = draw((96, 130), seed=2, dtype=np.float32)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from striate.architectures.weights import check_weights
-from striate.engine.network import Network
 
 
 def copy_weights(source: Any, target: Any) -> None:
@@ -22,6 +21,8 @@ def copy_weights(source: Any, target: Any) -> None:
     Raises:
         SpecError: the two do not have the same weights; `target` is as before.
     """
+    from striate.engine.network import Network  # here: most commands copy nothing, and it takes 0.2 s
+
     weights = read_weights(source)
     if isinstance(target, Network):
         check_weights(weights, {name: array.shape for name, array in target.state_dict().items()})
@@ -34,6 +35,8 @@ def copy_weights(source: Any, target: Any) -> None:
 
 def read_weights(network: Any) -> dict[str, np.ndarray]:
     """Return copies of all weights and buffers of a network of any engine by name, on the host."""
+    from striate.engine.network import Network
+
     if isinstance(network, Network):
         return network.state_dict()
     from striate.architectures import to_torch

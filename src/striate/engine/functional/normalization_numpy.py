@@ -115,7 +115,7 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         deviation = block - rows.spread(guess)
         off = rows.sums(deviation) / count
         means[place] = guess + off
-        squares[place] = rows.sums(deviation, deviation) - count * off**2
+        squares[place] = np.maximum(rows.sums(deviation, deviation) - count * off**2, 0)  # rounding
 
     run(work, parts, least=MANY_PIECES)
     n = counts.sum()
