@@ -61,7 +61,7 @@ class Rows(NamedTuple):
         if self.shape[1] == self.channels:
             by_image = block.sum(axis=2) if other is None else np.einsum("rab,rab->ra", block, other)
             return np.asarray(by_image.sum(axis=0, dtype=np.float64))
-        row = _sum_rows(block[:, 0]) if other is None else np.einsum("rab,rab->ab", block, other)[0]
+        row = block.sum(axis=0)[0] if other is None else np.einsum("rab,rab->ab", block, other)[0]
         if self.last:
             return np.asarray(row.reshape(-1, self.channels).sum(axis=0, dtype=np.float64))
         return np.asarray(row.reshape(self.channels, -1).sum(axis=1, dtype=np.float64))
@@ -187,9 +187,3 @@ def gradient_of_x(
 
     run(work, rows.pieces(x.itemsize))
     return grad_x
-
-
-def _sum_rows(block: np.ndarray) -> np.ndarray:
-    """Sum block (rows, B) over its rows: (B,). A product takes half the time of `sum`."""
-    total: np.ndarray = np.ones(len(block), block.dtype) @ block
-    return total
