@@ -49,6 +49,7 @@ def train_head(
     levels: Sequence[int] = (),
     groups: Sequence[str] | None = None,
     seed: int = 0,
+    axes: PrincipalAxes | None = None,
 ) -> TrainedHead:
     """Return a head for features, chosen on these samples alone.
 
@@ -59,13 +60,14 @@ def train_head(
         levels: how many features come from each level of the network, one after the other; empty: one level.
         groups: (N,), samples with the same name are held out together; None: each by itself.
         seed: of the folds.
+        axes: of these features and levels, where they are known already.
 
     Raises:
         ValueError: the arrays do not fit one another, or a feature is not finite.
     """
     check_samples(features, labels, levels)
     folds = make_folds(labels, groups, seed)
-    axes = PrincipalAxes(features, levels)
+    axes = axes or PrincipalAxes(features, levels)
     choice = choose_strength(axes, labels, num_classes, folds, STRENGTHS)
     head = fit_head(axes, labels, num_classes, choice.strength, choice.solutions)
     return TrainedHead(head, choice, int(folds.max()) + 1)

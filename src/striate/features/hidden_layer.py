@@ -121,6 +121,7 @@ def train_hidden_head(
     levels: Sequence[int] = (),
     groups: Sequence[str] | None = None,
     seed: int = 0,
+    axes: PrincipalAxes | None = None,
 ) -> TrainedHiddenHead:
     """Return a head with a hidden layer, chosen on these samples alone.
 
@@ -133,13 +134,14 @@ def train_hidden_head(
         levels: as for `train_head`; likewise `groups`.
         groups: see above.
         seed: of folds, first weights, order and dropout.
+        axes: as for `train_head`.
 
     Raises:
         ValueError: the arrays do not fit one another, or a feature is not finite.
     """
     check_samples(features, labels, levels)
     folds = make_folds(labels, groups, seed)
-    axes = PrincipalAxes(features, levels).leading(SHARE, LEAST)
+    axes = (axes or PrincipalAxes(features, levels)).leading(SHARE, LEAST)
     size = float(np.sqrt(axes.power.mean())) or 1.0
     task = _Task(axes.coordinates / np.float32(size), labels, num_classes, hidden, dropout, seed)
     with one_thread(len(labels) * hidden * axes.coordinates.shape[1] < SMALL):

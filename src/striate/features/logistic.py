@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from striate.features.axes import LinearHead, PrincipalAxes
+from striate.features.lbfgs import minimize
 from striate.features.threads import one_thread
 
 STRENGTHS = tuple(10.0**power for power in (0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
@@ -141,8 +142,6 @@ class _Problem:
 
     def solve(self, strength: float, tolerance: float, start: Solution | None = None) -> Solution:
         """Return the minimum for a strength of the penalty, from `start` or from zero."""
-        from scipy.optimize import minimize
-
         share = 1 / self.shape[0]
         spread = share * (1 - share)  # p (1 - p) where nothing is known yet
         step = 1 / np.sqrt(spread * self.axes.power + np.float32(strength))
@@ -161,11 +160,11 @@ class _Problem:
             found = minimize(
                 objective,
                 begin.ravel().astype(np.float64),
-                jac=True,
-                method="L-BFGS-B",
-                options={"maxiter": MAX_ITERATIONS, "gtol": tolerance, "ftol": 0.01 * tolerance**2},
+                gradient_tolerance=tolerance,
+                loss_tolerance=0.01 * tolerance**2,
+                max_iterations=MAX_ITERATIONS,
             )
-        point = found.x.reshape(self.shape).astype(np.float32)
+        point = found.reshape(self.shape).astype(np.float32)
         return point[..., :-1] * step, point[..., -1]
 
     def logits(self, solution: Solution) -> np.ndarray:
