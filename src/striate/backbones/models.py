@@ -106,12 +106,24 @@ class Model:
             UserError: the weights are not to be had, or do not fit.
         """
         if isinstance(self.description, Spec):
-            return _start_spec(self, self.description, input_shape, num_classes, weights, seed, engine)
+            arrays, source = self.first_weights(input_shape, num_classes, weights=weights, seed=seed)
+            network = architectures.assemble(self.description, input_shape, num_classes, arrays, engine)
+            return Started(network, source)
         if engine != "torch":
             raise SpecError(
                 f"{self.name} comes from {self.description.library} and needs PyTorch, not --engine {engine}."
             )
         return _start_backbone(self.description, input_shape, num_classes, weights, seed)
+
+    def first_weights(
+        self, input_shape: tuple[int, ...], num_classes: int, *, weights: str = RANDOM, seed: int = 0
+    ) -> tuple[dict[str, np.ndarray], str]:
+        """Return weights and buffers by name, and where they come from; for a network with a spec.
+
+        The network is not built. Arguments and errors are those of `start`.
+        """
+        assert isinstance(self.description, Spec)
+        return _weights_of_spec(self, self.description, input_shape, num_classes, weights, seed)
 
 
 def find(
@@ -226,15 +238,9 @@ def _unknown(name: str) -> str:
     )
 
 
-def _start_spec(
-    model: Model,
-    spec: Spec,
-    input_shape: tuple[int, ...],
-    num_classes: int,
-    weights: str,
-    seed: int,
-    engine: str,
-) -> Started:
+def _weights_of_spec(
+    model: Model, spec: Spec, input_shape: tuple[int, ...], num_classes: int, weights: str, seed: int
+) -> tuple[dict[str, np.ndarray], str]:
     arrays = initial_weights(spec, input_shape, num_classes, seed)
     source = ""
     if weights == PRETRAINED:
@@ -253,8 +259,7 @@ def _start_spec(
         for name, tensor in fitting.items():
             arrays[name] = tensor.to("cpu").numpy().astype(arrays[name].dtype)
         source = found.source
-    network = architectures.assemble(spec, input_shape, num_classes, arrays, engine)
-    return Started(network, source)
+    return arrays, source
 
 
 def _owner(tensor_name: str) -> str:

@@ -176,15 +176,13 @@ def open_network(
     from striate.features import Frozen
 
     described = choice.model.description
-    started = choice.model.start(
-        shape,
-        classes,
-        weights=choice.weights,
-        seed=config.seed,
-        engine="numpy" if isinstance(described, Spec) else "torch",
-    )
-    arrays = _arrays(started.network)
-    head_names = head_tensors(started.network, described)
+    if isinstance(described, Spec):  # its weights will do: nothing is computed by it here
+        arrays, source = choice.model.first_weights(shape, classes, weights=choice.weights, seed=config.seed)
+        head_names = head_tensors(arrays, described)
+    else:
+        started = choice.model.start(shape, classes, weights=choice.weights, seed=config.seed)
+        arrays, source = _arrays(started.network), started.source
+        head_names = head_tensors(arrays, described, started.network.head_name)
     body = {name: array for name, array in arrays.items() if not any(name in pair for pair in head_names)}
 
     def module() -> Any:
@@ -199,7 +197,7 @@ def open_network(
 
     frozen = Frozen(_digest(key), module, written)
     levels = feature_levels(described, shape, classes)
-    return FrozenNetwork(arrays, head_names, frozen, levels, started.source or "random")
+    return FrozenNetwork(arrays, head_names, frozen, levels, source or "random")
 
 
 def _below_head(described: Description) -> Description:
@@ -277,10 +275,12 @@ def _train_head(
 ) -> tuple[TrainedHead | TrainedHiddenHead, list[str]]:
     """Return the head on the training images' features, and what to say of it."""
     from striate.features import train_head
+    from striate.features.axes import kept_axes
     from striate.features.hidden_layer import train_hidden_head
 
     samples = (features, sets.train.labels, len(sets.class_names))
-    common: dict[str, Any] = {"levels": network.levels, "groups": _groups(sets), "seed": config.seed}
+    axes = kept_axes(features, network.levels)
+    common: dict[str, Any] = {"axes": axes, "groups": _groups(sets), "seed": config.seed}
     linear = train_head(*samples, **common)
     if config.head_hidden is None:
         return linear, []
@@ -319,11 +319,8 @@ def predict(
 
 
 def _arrays(network: Any) -> dict[str, np.ndarray]:
-    """Return the weights and buffers of a network of the engine or of torch."""
-    return {
-        name: value if isinstance(value, np.ndarray) else value.detach().cpu().numpy().copy()
-        for name, value in network.state_dict().items()
-    }
+    """Return the weights and buffers of a network of torch."""
+    return {name: value.detach().cpu().numpy().copy() for name, value in network.state_dict().items()}
 
 
 def _digest(text: str) -> str:
