@@ -51,20 +51,20 @@ def draw_anew(run, process, monkeypatch):
 
 def test_a_second_process_draws_the_same_figures(run, monkeypatch):
     before = drawn(run)
-    assert draw_anew(run, drawing._launch(), monkeypatch) == (before, ["test"])
+    assert draw_anew(run, drawing._launch(), monkeypatch) == (before, [])
 
 
 def test_figures_are_drawn_here_where_the_second_process_fails(run, monkeypatch):
     before = drawn(run)
     code = "import sys; sys.stdin.readline(); sys.exit(3)"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
-    assert draw_anew(run, process, monkeypatch) == (before, ["test", "val"])
+    assert draw_anew(run, process, monkeypatch) == (before, ["val", "test"])
 
 
 def test_a_process_that_has_ended_takes_no_task(run):
     process = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
     process.wait()
-    assert not DrawingProcess(process).draw(run, "test")
+    assert not DrawingProcess(process).draw(run)
 
 
 def test_a_process_that_is_not_needed_is_ended(monkeypatch):
@@ -84,10 +84,30 @@ def test_no_process_is_started_where_matplotlib_is_there():
         assert not beside.succeeded()
 
 
-def test_the_program_draws_what_a_line_names(run, monkeypatch):
+FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of pytest's process, with threads
+
+
+@FORKS
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_the_program_draws_what_a_line_names(run, monkeypatch, platform):
     before = drawn(run)
-    (run.figures / "roc-test.png").unlink()
-    task = json.dumps({"run": str(run.folder), "split": "test"})
-    monkeypatch.setattr(sys, "stdin", io.StringIO(task + "\n"))
+    for path in run.figures.iterdir():
+        path.unlink()
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"run": str(run.folder)}) + "\n"))
     drawing.main()
     assert drawn(run) == before
+
+
+@FORKS
+@pytest.mark.skipif(sys.platform != "linux", reason="only there the program forks")
+def test_the_program_fails_where_its_other_half_does(run, monkeypatch):
+    hidden = run.curves_file("test")
+    content = hidden.read_bytes()
+    hidden.unlink()
+    try:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"run": str(run.folder)}) + "\n"))
+        with pytest.raises(OSError, match="half of the figures"):
+            drawing.main()
+    finally:
+        hidden.write_bytes(content)

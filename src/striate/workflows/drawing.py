@@ -2,9 +2,12 @@
 
     with DrawingProcess.start() as beside:
         ...  # what has to be done first; the other process gets ready meanwhile
-        write_figures(run, metrics, context, beside)
+        beside.draw(run)
+        ...  # what needs no figures
+        beside.succeeded() or write_figures(run, run.metrics())
 
-As a program, `python -m striate.workflows.drawing` reads one line, the run and the split as JSON, and draws.
+As a program, `python -m striate.workflows.drawing` reads one line, the run as JSON, and draws. Being ready,
+it forks on Linux, and each half draws the figures of every second split.
 """
 
 from __future__ import annotations
@@ -13,11 +16,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from striate.runs import Run
@@ -27,7 +29,7 @@ SECONDS = 60
 
 
 class DrawingProcess:
-    """A process that draws the figures of one split.
+    """A process that draws the figures of a run.
 
     Args:
         process: which waits for its task, or None: then nobody draws.
@@ -39,25 +41,20 @@ class DrawingProcess:
     @classmethod
     @contextmanager
     def start(cls) -> Iterator[DrawingProcess]:
-        """Start it where that saves time: with a second core, and if matplotlib is not imported here yet.
-
-        It is imported here too, in a thread, for the figures that are left to this process.
-        """
+        """Start it where that saves time: with a second core, and if matplotlib is not imported here yet."""
         worthwhile = (os.cpu_count() or 1) > 1 and "matplotlib" not in sys.modules
         process = _launch() if worthwhile else None
-        if worthwhile:
-            threading.Thread(target=_get_ready, daemon=True).start()
         try:
             yield cls(process)
         finally:
             if process is not None:
                 _end(process)
 
-    def draw(self, run: Run, split: str) -> bool:
-        """Hand over the figures of `split`; return whether there is somebody to draw them."""
+    def draw(self, run: Run) -> bool:
+        """Hand over the figures of `run`, which has its tables; return whether somebody draws them."""
         if self.process is None or self.process.stdin is None:
             return False
-        task = json.dumps({"run": str(run.folder.resolve()), "split": split}) + "\n"
+        task = json.dumps({"run": str(run.folder.resolve())}) + "\n"
         try:
             self.process.stdin.write(task.encode())
             self.process.stdin.close()
@@ -79,7 +76,11 @@ def _launch() -> subprocess.Popen[bytes] | None:
     command = [sys.executable, "-m", "striate.workflows.drawing"]
     try:
         return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # it multiplies nothing, and forks
         )
     except OSError:
         return None
@@ -96,21 +97,61 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _get_ready() -> None:
-    """Import what draws, ahead of the task."""
-    from striate.evaluation import figures  # noqa: F401
+    """Import what draws, and load its fonts, ahead of the task."""
+    import pandas as pd  # noqa: F401
+
+    from striate.evaluation.figures import style
+    from striate.workflows import exports  # noqa: F401
+
+    figure = style.new_figure(1, 1)
+    figure.subplots().set_title("0", fontweight="bold")
+    style.png(figure)
+    style.svg(figure)
 
 
 def main() -> None:
-    """Get ready, read the task, and draw."""
+    """Get ready, read the task, and draw.
+
+    Raises:
+        OSError: the other half of this process could not draw its share.
+    """
     _get_ready()
     from striate.runs import Run
-    from striate.workflows.exports import write_figures_of_split
 
     line = sys.stdin.readline()
-    if line:
-        task = json.loads(line)
-        run = Run.open(Path(task["run"]))
-        write_figures_of_split(run, run.metrics(), task["split"])
+    if not line:
+        return
+    run = Run.open(Path(json.loads(line)["run"]))
+    splits = list(run.splits())
+    if sys.platform != "linux" or len(splits) == 1:
+        _draw(run, splits, training=True)
+        return
+    other = os.fork()
+    if other == 0:
+        _draw_and_exit(run, splits[1::2])
+    _draw(run, splits[::2], training=True)
+    if os.waitpid(other, 0)[1]:
+        raise OSError("half of the figures could not be drawn")
+
+
+def _draw(run: Run, splits: Sequence[str], training: bool) -> None:
+    from striate.workflows.exports import write_figures_of_split, write_figures_of_training
+
+    metrics = run.metrics()
+    if training:
+        write_figures_of_training(run, metrics)
+    for split in splits:
+        write_figures_of_split(run, metrics, split)
+
+
+def _draw_and_exit(run: Run, splits: Sequence[str]) -> NoReturn:
+    """End as the half that was forked: what it shares with the other is left to that one."""
+    status = 1
+    try:
+        _draw(run, splits, training=False)
+        status = 0
+    finally:
+        os._exit(status)
 
 
 if __name__ == "__main__":

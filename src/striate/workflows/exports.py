@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from striate.evaluation import ReportContext
     from striate.runs import Run
-    from striate.workflows.drawing import DrawingProcess
 
 
 def write_tables(run: Run, metrics: Mapping[str, Any]) -> None:
@@ -29,25 +28,21 @@ def write_tables(run: Run, metrics: Mapping[str, Any]) -> None:
         _write_tables(run, split, metrics[split])
 
 
-def write_figures(
-    run: Run, metrics: Mapping[str, Any], context: ReportContext, beside: DrawingProcess | None = None
-) -> None:
+def write_figures(run: Run, metrics: Mapping[str, Any]) -> None:
     """Write the figures of each split with predictions, and those of the training.
 
     Args:
         run: with predictions, with the tables of `write_tables`, and `metrics` in its file.
         metrics: an entry of `metrics.json` for each of its splits.
-        context: what its report shows.
-        beside: draws the figures of one split meanwhile, if there are several.
     """
-    splits = list(run.splits())
-    handed_over = splits[:1] if beside and len(splits) > 1 and beside.draw(run, splits[0]) else []
-    _save(run, _figures_of_training(context, metrics))
-    for split in splits[len(handed_over) :]:
+    write_figures_of_training(run, metrics)
+    for split in run.splits():
         write_figures_of_split(run, metrics, split)
-    for split in handed_over:
-        if beside is None or not beside.succeeded():
-            write_figures_of_split(run, metrics, split)
+
+
+def write_figures_of_training(run: Run, metrics: Mapping[str, Any]) -> None:
+    """Write the figures that belong to no split; arguments as in `write_figures`."""
+    _save(run, _figures_of_training(evaluation.context_from_run(run), metrics))
 
 
 def write_figures_of_split(run: Run, metrics: Mapping[str, Any], split: str) -> None:

@@ -91,7 +91,7 @@ def write_results(
         run: with predictions and facts.
         listener: hears the report's remarks.
         threshold: of two classes, to be measured on all images but those that trained or chose it.
-        beside: draws some of the figures meanwhile.
+        beside: draws the figures meanwhile.
 
     Raises:
         RunError: predictions that do not fit the run, or each other.
@@ -103,9 +103,12 @@ def write_results(
     write_json(run.metrics_file, metrics)
     write_tables(run, metrics)
     make_folder(run.figures)
+    drawing = beside is not None and beside.draw(run)
     context = _context(run)  # of all that lies there by now
-    write_figures(run, metrics, context, *([] if beside is None else [beside]))
-    write_text(run.report, render_report(context))
+    page = render_report(context)
+    if not (drawing and beside is not None and beside.succeeded()):
+        write_figures(run, metrics)
+    write_text(run.report, page)
     looks.record(run)
     listener.stage("writing the report", 1, 1)
     listener.remarks(context.remarks)
