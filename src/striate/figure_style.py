@@ -32,6 +32,8 @@ SPLIT_COLOURS = {"train": BLUE, "val": VERMILION, "test": GREEN}
 SEQUENTIAL = "Blues"
 """Colour map of shares: light for 0, one hue growing darker, so that it survives grey print."""
 PNG_DPI = 200
+PNG_LEVEL = 4
+"""Of compression: a file is a hundredth larger than at the usual 6, and takes half the time."""
 
 _FONTS = (
     "DejaVu Sans",
@@ -107,7 +109,9 @@ def png(figure: Figure, dpi: int = PNG_DPI) -> bytes:
         before, canvas = figure.get_dpi(), FigureCanvasAgg(figure)
         figure.set_dpi(dpi)
         try:
-            canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
+            canvas.print_png(  # type: ignore[no-untyped-call]
+                buffer, metadata={"Software": None}, pil_kwargs={"compress_level": PNG_LEVEL}
+            )
         finally:
             figure.set_dpi(before)
     return buffer.getvalue()

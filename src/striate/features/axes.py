@@ -74,14 +74,14 @@ class PrincipalAxes:
         self.scale = _scale(centred, levels or (centred.shape[1],))
         centred /= self.scale
         n, size = centred.shape
-        with one_thread(n * size * min(n, size) < SMALL_GRAM):
-            self.turned = turned or _turn(centred)
-            power, directions = self.turned
-            if n >= size:
-                self.spanning = None
-                self.combinations, self.power = directions, np.maximum(power, 0)
+        self.turned = turned or _turn(centred)
+        power, directions = self.turned
+        if n >= size:
+            self.spanning = None
+            self.combinations, self.power = directions, np.maximum(power, 0)
+            with one_thread(_small(centred)):
                 self.coordinates = centred @ directions
-                return
+            return
         self.spanning = centred
         kept = power > power[-1] * 1e-6
         self.power = power[kept]
@@ -131,15 +131,21 @@ def _turn(centred: np.ndarray) -> Turned:
     from scipy.linalg import eigh  # NumPy's takes twice as long
 
     n, size = centred.shape
-    products = centred @ centred.T if n < size else centred.T @ centred
-    products /= np.float32(n)
-    power, directions = eigh(products, driver="evd", overwrite_a=True)
+    with one_thread(_small(centred)):
+        products = centred @ centred.T if n < size else centred.T @ centred
+        products /= np.float32(n)
+        power, directions = eigh(products, driver="evd", overwrite_a=True)
     return power, directions
+
+
+def _small(features: np.ndarray) -> bool:
+    """Return whether one thread multiplies features (N, F) with themselves."""
+    return features.size * min(features.shape) < SMALL_GRAM
 
 
 def _scale(centred: np.ndarray, levels: Sequence[int]) -> np.ndarray:
     """Return float32 (F,): for each feature the root mean square of its level's features."""
-    power = np.square(centred, dtype=np.float64).mean(axis=0)
+    power = np.einsum("nf,nf->f", centred, centred, dtype=np.float64) / len(centred)
     ends = np.cumsum(levels)
     roots = [
         float(np.sqrt(power[end - size : end].mean())) or 1.0 for size, end in zip(levels, ends, strict=True)

@@ -9,9 +9,9 @@ def one_thread(alone: bool) -> AbstractContextManager[object]:
     """Keep BLAS and LAPACK on one thread, if `alone`.
 
     What is small gains little by a second one; and where the second core has other work, threads that wait
-    for each other take several times as long. NumPy's and SciPy's pools, too, delay each other.
+    for each other take several times as long. NumPy's and SciPy's pools, too, delay each other;
+    SciPy's is found once it is imported.
     """
-    import scipy.linalg  # noqa: F401 (brings a pool of its own, which is not found before)
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(1, "blas") if alone else nullcontext()

@@ -12,6 +12,7 @@ it forks on Linux, and each half draws the figures of every second split.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -116,9 +117,17 @@ def main() -> None:
         OSError: the other half of this process could not draw its share.
     """
     _get_ready()
+    gc.disable()  # a figure is thousands of objects, and the process ends with them
+    try:
+        _carry_out(sys.stdin.readline())
+    finally:
+        gc.enable()
+
+
+def _carry_out(line: str) -> None:
+    """Draw what `line` says; where it is empty, nothing."""
     from striate.runs import Run
 
-    line = sys.stdin.readline()
     if not line:
         return
     run = Run.open(Path(json.loads(line)["run"]))
