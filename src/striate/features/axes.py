@@ -140,7 +140,7 @@ def _turn(centred: np.ndarray) -> Turned:
 
 def _small(features: np.ndarray) -> bool:
     """Return whether one thread multiplies features (N, F) with themselves."""
-    return features.size * min(features.shape) < SMALL_GRAM
+    return bool(features.size * min(features.shape) < SMALL_GRAM)
 
 
 def _scale(centred: np.ndarray, levels: Sequence[int]) -> np.ndarray:

@@ -15,7 +15,6 @@ from striate.evaluation import predictions_table
 from striate.schemas import SPLITS, Predictions
 from striate.workflows import records, results
 from striate.workflows.calibration import calibrate
-from striate.workflows.drawing import DrawingProcess
 from striate.workflows.run_audit import audit_run
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from striate.features import Features, Frozen, LinearHead, TrainedHead
     from striate.features.hidden_layer import HiddenHead, TrainedHiddenHead
     from striate.runs import Run
+    from striate.workflows.drawing import DrawingProcess
     from striate.workflows.listener import Listener
 
 IGNORED = (
@@ -93,7 +93,14 @@ class FittedOnFeatures:
         } | self.trained.describe()
 
 
-def train(run: Run, config: TrainConfig, choice: Choice, sets: ImageSets, listener: Listener) -> Run:
+def train(
+    run: Run,
+    config: TrainConfig,
+    choice: Choice,
+    sets: ImageSets,
+    listener: Listener,
+    beside: DrawingProcess,
+) -> Run:
     """Train a head, write the bundle, evaluate it and write the report.
 
     Args:
@@ -102,6 +109,7 @@ def train(run: Run, config: TrainConfig, choice: Choice, sets: ImageSets, listen
         choice: the network.
         sets: the images.
         listener: hears how it goes.
+        beside: draws the figures.
 
     Raises:
         UserError: the head is of another kind than those that are computed on features.
@@ -109,18 +117,6 @@ def train(run: Run, config: TrainConfig, choice: Choice, sets: ImageSets, listen
     """
     for message in _check(config):
         listener.message(message)
-    with DrawingProcess.start() as beside:
-        return _train(run, config, choice, sets, listener, beside)
-
-
-def _train(
-    run: Run,
-    config: TrainConfig,
-    choice: Choice,
-    sets: ImageSets,
-    listener: Listener,
-    beside: DrawingProcess,
-) -> Run:
     network = open_network(choice, config, sets.preprocess.input_shape, len(sets.class_names))
     records.record_start(run, config, choice, sets, network.source)
     fitted = fit(network, config, sets, listener)

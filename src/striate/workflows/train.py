@@ -15,6 +15,7 @@ from striate.errors import RunError, TrainingError, UserError
 from striate.runs import Run
 from striate.workflows import on_features, records, results, transfer
 from striate.workflows.calibration import calibrate
+from striate.workflows.drawing import DrawingProcess
 from striate.workflows.first_head import begin_with_features
 from striate.workflows.kernel_course import KernelCourse
 from striate.workflows.listener import Listener
@@ -94,11 +95,14 @@ def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run
     config, found = transfer.resolve_model(config, listener)
     choice = transfer.choose_network(config, listener)
     run = Run.choose(out, f"{Path(config.data).stem}-{choice.model.name}", [config.data])
+    if choice.strategy == "features":
+        with DrawingProcess.start() as beside:  # it gets ready while images are read
+            sets = transfer.prepare_images(config, choice, found, listener)
+            config = recipes.fitted(config, len(sets.train), sets.class_names)
+            with run.creating():
+                return on_features.train(run, config, choice, sets, listener, beside)
     sets = transfer.prepare_images(config, choice, found, listener)
     config = recipes.fitted(config, len(sets.train), sets.class_names)
-    if choice.strategy == "features":
-        with run.creating():
-            return on_features.train(run, config, choice, sets, listener)
     config = _fit_batch_size(config, len(sets.train), listener)
     training = Training.prepare(config, choice, sets, listener).with_found_lr(listener)
     with run.creating():
@@ -125,7 +129,8 @@ def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener
     if sets.fingerprint != run.facts()["data"]["fingerprint"]:
         raise RunError(f"{config.data} has changed since {run.folder} was begun; start a new run.")
     if choice.strategy == "features":
-        return on_features.train(run, config, choice, sets, listener)
+        with DrawingProcess.start() as beside:
+            return on_features.train(run, config, choice, sets, listener, beside)
     source = run.facts()["network"].get("weights", "random")
     training = Training.prepare(config, choice, sets, listener, source if checkpoint else None)
     if training.source != source:
