@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from striate import bundle, schemas
 from striate.errors import RunError
 from striate.evaluation import predictions_table
 from striate.evaluation.temperature import fit_temperature
-from striate.runs import Run
 from striate.schemas import Predictions
 from striate.workflows.calibration import calibrate
 from striate.workflows.results import write_results
@@ -52,14 +50,6 @@ def trained(tmp_path_factory) -> Path:
     calibrate(run)
     write_results(run)
     return root
-
-
-@pytest.fixture
-def run(trained, tmp_path) -> Run:
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace(str(trained), str(tmp_path)))
-    return Run(tmp_path / "run")
 
 
 def test_the_bundle_holds_what_the_validation_images_alone_give(run):

@@ -17,7 +17,6 @@ from PIL import Image
 import striate
 from striate import bundle
 from striate.inference import load
-from striate.runs import Run
 from striate.workflows import inside
 
 MOST_BYTES = 1_500_000  # that the section adds to a report
@@ -49,14 +48,6 @@ def trained(tmp_path_factory) -> Path:
     options = {"model": "simple-cnn", "image_size": 24, "epochs": 1, "batch_size": 8, "permute_pixels": 2}
     striate.train(root / "photos", **options, out=root / "run")
     return root
-
-
-@pytest.fixture
-def run(trained, tmp_path) -> Run:
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace(str(trained), str(tmp_path)))
-    return Run(tmp_path / "run")
 
 
 def test_images_are_the_networks_input_to_the_bit(run):

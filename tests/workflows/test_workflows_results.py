@@ -47,15 +47,6 @@ def trained(tmp_path_factory):
     return root
 
 
-@pytest.fixture
-def run(trained, tmp_path) -> Run:
-    """The run with its data, at a place of its own."""
-    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    file = tmp_path / "run" / "config.yaml"
-    file.write_text(file.read_text().replace(str(trained), str(tmp_path)))
-    return Run(tmp_path / "run")
-
-
 class Heard(Listener):
     """Keeps the remarks."""
 
