@@ -84,30 +84,41 @@ def test_no_process_is_started_where_matplotlib_is_there():
         assert not beside.succeeded()
 
 
-FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of pytest's process, with threads
+def task(run) -> str:
+    return json.dumps({"run": str(run.folder)}) + "\n"
 
 
-@FORKS
-@pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_the_program_draws_what_a_line_names(run, monkeypatch, platform):
+def as_program(run) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "striate.workflows.drawing"]
+    return subprocess.run(command, check=False, input=task(run), capture_output=True, text=True, timeout=120)
+
+
+def test_the_program_draws_what_a_line_names(run):
     before = drawn(run)
     for path in run.figures.iterdir():
         path.unlink()
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"run": str(run.folder)}) + "\n"))
+    assert as_program(run).returncode == 0
+    assert drawn(run) == before
+
+
+def test_the_program_draws_the_same_where_it_does_not_fork(run, monkeypatch):
+    before = drawn(run)
+    for path in run.figures.iterdir():
+        path.unlink()
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(task(run)))
     drawing.main()
     assert drawn(run) == before
 
 
-@FORKS
 @pytest.mark.skipif(sys.platform != "linux", reason="only there the program forks")
-def test_the_program_fails_where_its_other_half_does(run, monkeypatch):
+def test_the_program_fails_where_its_other_half_does(run):
     hidden = run.curves_file("test")
     content = hidden.read_bytes()
     hidden.unlink()
     try:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps({"run": str(run.folder)}) + "\n"))
-        with pytest.raises(OSError, match="half of the figures"):
-            drawing.main()
+        done = as_program(run)
     finally:
         hidden.write_bytes(content)
+    assert done.returncode != 0
+    assert "half of the figures" in done.stderr
