@@ -97,6 +97,12 @@ def test_everything_that_can_be_followed_computes_what_torch_does(tmp_path):
     np.testing.assert_allclose(values[-1], expected, **TOLERANCE)
 
 
+def test_a_tool_that_wraps_torchs_functions_changes_nothing():
+    torchlens = pytest.importorskip("torchlens")
+    torchlens.trace(nn.Identity(), torch.zeros(1))
+    assert cut_graph(trace(with_statistics(Everything()), (3, 13, 18)), 10**9, 10**9)[1] is None
+
+
 def keeper(outputs: dict[str, np.ndarray], path: str):
     """What keeps the first output of a layer: a copy, since a ReLU may change what it is given."""
 

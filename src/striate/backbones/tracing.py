@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
-from torch.nn import functional as F
 
 from striate.architectures.arguments import both
 from striate.architectures.graph import INPUT, Node
@@ -220,7 +219,10 @@ LAYERS: dict[type[nn.Module], Callable[[Any, tuple[int, ...]], tuple[str, Argume
 
 
 def _of_function(step: fx.Node, entering: tuple[int, ...]) -> tuple[str, Arguments] | None:
-    """Kind and arguments of the engine's operation that a call computes; None where there is none."""
+    """Kind and arguments of the engine's operation that a call computes; None where there is none.
+
+    By name, not by identity: other tools put wrappers of their own in the place of torch's functions.
+    """
     name, shape = _name(step), _shape(step)
     if name in ADDITIONS:
         same = [_shape(one) == shape for one in step.args if isinstance(one, fx.Node)]
@@ -230,8 +232,6 @@ def _of_function(step: fx.Node, entering: tuple[int, ...]) -> tuple[str, Argumen
         return ("concatenate", {}) if axis in (1, -len(shape)) else None
     if name in ("flatten", "view", "reshape"):
         return ("flatten", {}) if shape == (prod(entering),) else None
-    if step.target is F.adaptive_avg_pool2d and len(step.args) > 1:
+    if name == "adaptive_avg_pool2d" and len(step.args) > 1:
         return "adaptive_avg_pool2d", {"output_size": _output_size(step.args[1], entering)}
-    if step.target is F.dropout:
-        return "dropout", {}
-    return (name, {}) if name in ("relu", "relu6") else None
+    return (name, {}) if name in ("relu", "relu6", "dropout") else None
