@@ -8,12 +8,13 @@ bit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from striate.engine import parallel
+from striate.engine import blas, parallel
 from striate.engine.layout import arrange, is_channels_last, pixels_of
 from striate.engine.parallel import run
 
@@ -27,8 +28,9 @@ ROW = 8192
 """Numbers of a row that holds all channels of some pixels, at most (or one pixel); short rows are slow."""
 
 
-MANY_PIECES = 6
-"""From which on threads gain more by sharing moments than they lose by waiting for each other."""
+NEAR_ZERO = 16.0
+"""How many times its variance a channel's squared mean may be for the mean square to tell the variance: some
+four of its 24 binary digits are lost then."""
 
 
 class Rows(NamedTuple):
@@ -61,7 +63,10 @@ class Rows(NamedTuple):
         if self.shape[1] == self.channels:
             by_image = block.sum(axis=2) if other is None else np.einsum("rab,rab->ra", block, other)
             return np.asarray(by_image.sum(axis=0, dtype=np.float64))
-        row = block.sum(axis=0)[0] if other is None else np.einsum("rab,rab->ab", block, other)[0]
+        if other is None:  # a product: BLAS reads a row at a time, as NumPy's sum does, but faster
+            row = np.dot(np.ones(len(block), block.dtype), block[:, 0])
+        else:
+            row = np.einsum("rb,rb->b", block[:, 0], other[:, 0])
         if self.last:
             return np.asarray(row.reshape(-1, self.channels).sum(axis=0, dtype=np.float64))
         return np.asarray(row.reshape(self.channels, -1).sum(axis=1, dtype=np.float64))
@@ -97,6 +102,33 @@ def rows_of(x: np.ndarray) -> Rows:
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and variance of each channel of x (N, C, ...), both (C,), in one pass over memory.
 
+    The variance is the mean square less the squared mean. Where a channel's mean is far from 0, their first
+    digits are the same and cancel: its deviations are summed instead, see `careful_moments`.
+    """
+    (x,) = arrange(x)
+    rows = rows_of(x)
+    numbers, parts = rows.of(x), rows.pieces(x.itemsize)
+    sums, squares = (np.empty((len(parts), rows.channels)) for _ in range(2))
+
+    def work(part: slice) -> None:
+        place, block = parts.index(part), numbers[part]
+        sums[place] = rows.sums(block)
+        squares[place] = rows.sums(block, block)
+
+    with np.errstate(over="ignore", invalid="ignore"):  # the careful way warns of what cannot be computed
+        _run(work, parts)
+        n = max(1, x.size // rows.channels)
+        mean = sums.sum(axis=0) / n
+        variance = squares.sum(axis=0) / n - mean**2
+        near = mean**2 <= NEAR_ZERO * variance
+    if not (near | (squares == 0).all(axis=0)).all():
+        return careful_moments(x)
+    return mean.astype(x.dtype), variance.astype(x.dtype)
+
+
+def careful_moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `moments` returns, wherever the means are.
+
     Each piece gives, per channel, a mean m_i of n_i values and a sum of squared deviations s_i. With the mean
     m of all, the whole sum is sum(s_i) + sum(n_i (m_i - m)^2): exact, and safe where the mean is far larger
     than the deviation (Chan, Golub & LeVeque 1983, eq. 2.1). Within a piece, deviations d are taken from the
@@ -117,7 +149,7 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         means[place] = guess + off
         squares[place] = np.maximum(rows.sums(deviation, deviation) - count * off**2, 0)  # rounding
 
-    run(work, parts, least=MANY_PIECES)
+    _run(work, parts)
     n = counts.sum()
     mean = (counts * means).sum(axis=0) / n
     total = (squares + counts * (means - mean) ** 2).sum(axis=0)
@@ -125,19 +157,16 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def normalize(x: np.ndarray, mean: np.ndarray, scale: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-    """Return (x - mean) * scale + bias, each (C,), in the shape and layout of x."""
+    """Return (x - mean) * scale + bias, each (C,), in the shape and layout of x: x * scale + a constant."""
     (x,) = arrange(x)
     y, rows = np.empty_like(x), rows_of(x)
     numbers, results = rows.of(x), rows.of(y)
-    centre, factor = rows.spread(mean), rows.spread(scale)
-    shift = None if bias is None else rows.spread(bias)
+    factor = rows.spread(scale)
+    constant = rows.spread(-mean * scale if bias is None else bias - mean * scale)
 
     def work(part: slice) -> None:
-        out = results[part]
-        np.subtract(numbers[part], centre, out=out)
-        out *= factor
-        if shift is not None:
-            out += shift
+        np.multiply(numbers[part], factor, out=results[part])
+        results[part] += constant
 
     run(work, rows.pieces(x.itemsize))
     return y
@@ -149,16 +178,18 @@ def gradient_sums(grad: np.ndarray, x: np.ndarray, saved: Statistics) -> tuple[n
     rows = rows_of(x)
     numbers, grads, parts = rows.of(x), rows.of(grad), rows.pieces(x.itemsize)
     sums, products = (np.empty((len(parts), rows.channels)) for _ in range(2))
+    far = bool(((saved.mean * saved.inverse_deviation) ** 2 > NEAR_ZERO).any())
     centre = rows.spread(saved.mean)
 
     def work(part: slice) -> None:
         place = parts.index(part)
         sums[place] = rows.sums(grads[part])
-        products[place] = rows.sums(numbers[part] - centre, grads[part])
+        products[place] = rows.sums(numbers[part] - centre if far else numbers[part], grads[part])
 
-    run(work, parts)
-    weighted = products.sum(axis=0) * saved.inverse_deviation
-    return sums.sum(axis=0).astype(x.dtype), weighted.astype(x.dtype)
+    _run(work, parts)
+    total = sums.sum(axis=0)
+    product = products.sum(axis=0) - (0 if far else saved.mean * total)
+    return total.astype(x.dtype), (product * saved.inverse_deviation).astype(x.dtype)
 
 
 def gradient_of_x(
@@ -187,3 +218,9 @@ def gradient_of_x(
 
     run(work, rows.pieces(x.itemsize))
     return grad_x
+
+
+def _run(work: Callable[[slice], None], parts: list[slice]) -> None:
+    """Call `work` on all parts, spread over the threads, each with a BLAS of one thread."""
+    with blas.one_thread():
+        run(work, parts)
