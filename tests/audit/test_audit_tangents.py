@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from striate.audit import comparison, fingerprints, read, reading, tangents
-from striate.data.sources import Sample, Source
+from striate.audit import fingerprints, tangents
 
 SIDE = 32
 
@@ -55,25 +54,11 @@ def test_mirrored_crops_are_explained_likewise():
     assert (left < 0.2 * plain).all()
 
 
-def test_the_closest_are_added_to_the_usual_pairs(monkeypatch):
+def test_the_pairs_that_a_crop_explains_are_kept(monkeypatch):
     monkeypatch.setattr(tangents, "MOST", 2)
     pictures = smooth(30)
     everything = np.concatenate([pictures, np.stack([cropped(pictures[n], 1, 0, 0, 1) for n in (3, 8)])])
     pairs = np.array([(0, 1), (3, 30), (4, 5), (8, 31), (6, 7)])
-    usual = np.array([True, False, False, False, False])
-    wide = fingerprints.Candidates(pairs, np.zeros(5, bool), usual, True)
+    wide = fingerprints.Candidates(pairs, np.zeros(5, bool), True)
     found = tangents.closest(everything, *fingerprints.fingerprints(everything), wide)
-    assert found.pairs.tolist() == [[0, 1], [3, 30], [8, 31]]
-
-
-def test_a_picture_is_taken_through_the_size_of_a_much_smaller_copy():
-    array = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (2, 1, 28, 28), dtype=np.uint8)
-    images = read(Source("noise", tuple(Sample(str(n), "a") for n in range(2)), None, array=array))
-    half = np.asarray(Image.fromarray(images.small[0]).resize((14, 14), Image.Resampling.BILINEAR))
-    images.small[1] = reading.shrink(Image.fromarray(half), SIDE)
-    images.width[1] = images.height[1] = 14
-    pictures, rows = comparison._levelled(images, np.array([(0, 1)]))
-    np.testing.assert_array_equal(pictures[rows[0, 0]], pictures[rows[0, 1]])
-    images.width[1] = images.height[1] = 26  # a crop, which has lost nothing
-    pictures, rows = comparison._levelled(images, np.array([(0, 1)]))
-    np.testing.assert_array_equal(pictures[rows[0]], images.small)
+    assert found.pairs.tolist() == [[3, 30], [8, 31]]

@@ -42,23 +42,39 @@ class Fit:
     gain: np.ndarray
 
     def overhang(self) -> np.ndarray:
-        """Return float32 (P,): how far, in half sides, the second picture reaches out of the first.
+        """Return float32 (P,): `overhang` of the pictures."""
+        return overhang(self.scale, self.shift)
 
-        Of a copy or a crop: nothing. Two photos taken one after the other overhang each other.
-        """
-        out: np.ndarray = np.maximum(0, (np.abs(self.shift) + self.scale - 1).max(axis=1))
-        return out
+
+def overhang(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return float32 (P,): how far, in half sides, the second picture reaches out of the first.
+
+    Of a copy or a crop: nothing. Two photos taken one after the other overhang each other.
+    """
+    out: np.ndarray = np.maximum(0, (np.abs(shift) + scale - 1).max(axis=1))
+    return out
 
 
 def lay_over(first: np.ndarray, second: np.ndarray) -> Fit:
     """Fit each of `first` to its partner in `second`, both float32 (P, S, S), S a multiple of 8."""
-    scale, shift = np.ones((len(first), 2), np.float32), np.zeros((len(first), 2), np.float32)
-    for _ in range(STEPS):
-        scale, shift = _step(first, second, scale, shift)
+    scale, shift = register(first, second)
     inside = [np.abs(_positions(scale[:, axis], shift[:, axis], first.shape[2])) <= 1 for axis in (0, 1)]
     seen = inside[1][:, :, None] & inside[0][:, None, :]
-    residual, worst, gain = _remainder(_warp(first, scale, shift), second, seen)
+    residual, worst, gain = _remainder(warp(first, scale, shift), second, seen)
     return Fit(scale, shift, residual, worst, gain)
+
+
+def register(
+    first: np.ndarray,
+    second: np.ndarray,
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+    steps: int = STEPS,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `scale` and `shift` of `Fit`, both float32 (P, 2), after so many `steps` from `start`."""
+    scale, shift = start or (np.ones((len(first), 2), np.float32), np.zeros((len(first), 2), np.float32))
+    for _ in range(steps):
+        scale, shift = _step(first, second, scale, shift)
+    return scale, shift
 
 
 def _positions(scale: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
@@ -75,7 +91,7 @@ def _sampling(scale: np.ndarray, shift: np.ndarray, side: int) -> np.ndarray:
     return weights.astype(np.float32)
 
 
-def _warp(images: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def warp(images: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Return (P, S, S): the part of each image that `scale` and `shift` name; both axes are independent."""
     side = images.shape[2]
     down, across = (_sampling(scale[:, axis], shift[:, axis], side) for axis in (1, 0))
@@ -88,19 +104,19 @@ def _step(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One Gauss-Newton step: the least-squares change of scale, shift, gain and offset."""
     pairs, side = len(first), first.shape[2]
-    warped = _warp(first, scale, shift)
+    warped = warp(first, scale, shift)
     slope_down, slope_across = (np.gradient(warped, axis=axis) * np.float32(side / 2) for axis in (1, 2))
     centres = ((np.arange(side, dtype=np.float32) + 0.5) / side) * 2 - 1
     terms = (slope_across * centres, slope_down * centres[:, None], slope_across, slope_down, warped)
     basis = np.stack((*terms, np.ones_like(warped)), axis=1).reshape(pairs, 6, side * side)
-    solved = _solve(basis, second.reshape(pairs, side * side), 1e-3, 1e-2)
+    solved = solve(basis, second.reshape(pairs, side * side), 1e-3, 1e-2)
     gain = np.maximum(solved[:, 4:5], 0.3)
     change = np.clip(solved[:, :4] / gain, -_STEP, _STEP)
     shift = np.clip(shift + scale * change[:, 2:], -LARGEST_SHIFT, LARGEST_SHIFT)
     return np.clip(scale * (1 + change[:, :2]), *SCALES), shift
 
 
-def _solve(basis: np.ndarray, target: np.ndarray, relative: float, absolute: float) -> np.ndarray:
+def solve(basis: np.ndarray, target: np.ndarray, relative: float, absolute: float) -> np.ndarray:
     """Return (P, K): least squares of `target` (P, n) by `basis` (P, K, n), slightly damped."""
     products = basis @ basis.transpose(0, 2, 1)
     diagonal = np.einsum("pkk->pk", products)
@@ -140,7 +156,7 @@ def _remainder(
     sharp = details(warped)
     target = centred(details(second))
     basis = np.stack((centred(sharp), centred(blur(sharp, _BLUR))), axis=1)
-    solved = _solve(basis, target, 1e-3, 1.0)
+    solved = solve(basis, target, 1e-3, 1.0)
     error = (target - (solved[:, None] @ basis)[:, 0]) ** 2
     variance = np.maximum((target**2).sum(axis=1), 1e-6)
     cells = error.reshape(pairs, _CELLS, side // _CELLS, _CELLS, side // _CELLS).mean(axis=(2, 4))

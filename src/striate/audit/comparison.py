@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from striate.audit import reading
+from striate.audit import lookalikes, reading
 from striate.audit.alignment import Fit, lay_over
 from striate.audit.fingerprints import Candidates
 from striate.audit.reading import Images
@@ -23,12 +22,6 @@ FINE_SIDE = 64
 FINE_RESIDUAL = 0.03
 FINE_WORST = 0.16
 """Residual of the worst cell of 8 x 8, as a share of the mean variance: something that has moved shows."""
-DENSE_COARSE = 0.25
-"""Likewise `DENSE_RATIO`, of the coarse pictures that are compared first."""
-DENSE_RATIO = 0.08
-"""In a set whose images all look alike (digits), a copy is closer than this share of ordinary neighbours."""
-DENSE_EVEN, DENSE_WORST = 0.2, 0.04
-"""Or closer than the first share where no cell differs by more than the second: noise is everywhere alike."""
 GAINS = (0.6, 1.6)
 """Contrast of a copy over that of its original."""
 BRIGHTNESS = 0.2
@@ -38,12 +31,9 @@ CHROMA = 0.05
 _OVERHANG = 0.03
 _OVERHANG_PIXELS = 1.2
 """Resizing and cropping to whole pixels shift a picture by up to about a pixel."""
-_SMALLER = 0.8
-"""A picture less than this wide and high is smaller by resizing: a crop takes less away."""
 _COARSE_SIDE = 16
 _COARSE_RESIDUAL = 0.3
 _CHUNK = 512
-_MANY = 4
 
 
 @dataclass(frozen=True)
@@ -80,48 +70,25 @@ def copies(images: Images, candidates: Candidates, progress: Progress | None = N
         progress: is told how many pairs are through.
     """
     candidates = candidates.select(_plausible(images, candidates.pairs))
-    pairs, mirrored, dense = candidates.pairs, candidates.mirrored, candidates.dense
-    coarse = _coarse(images, pairs, mirrored, progress)
-    ordinary = np.ones(len(pairs), np.float32)
-    if dense:
-        ordinary = _ordinary(pairs, coarse, candidates.usual, len(images))
-    chosen = coarse < np.minimum(_COARSE_RESIDUAL, DENSE_COARSE * ordinary if dense else 1.0)
-    pairs, mirrored, ordinary = pairs[chosen], mirrored[chosen], ordinary[chosen]
-    if dense:
-        pictures, rows = _levelled(images, pairs)
-        found, worst, overhang = _lay(pictures, rows, mirrored)
-        found = replace(found, pairs=pairs)
-    else:
-        found, worst, overhang = _lay(images.small.astype(np.float32), pairs, mirrored)
-    sides = np.minimum(images.width, images.height)[pairs].min(axis=1)
+    found, overhang = _alike(images, candidates, progress)
+    sides = np.minimum(images.width, images.height)[found.pairs].min(axis=1)
     allowed = np.maximum(_OVERHANG, 2 * _OVERHANG_PIXELS / np.maximum(sides, 1))
-    good = (found.residual < RESIDUAL) & (overhang < allowed)
-    good &= (found.gain > GAINS[0]) & (found.gain < GAINS[1])
-    if dense:
-        near = (found.residual < DENSE_EVEN * ordinary) & (worst < DENSE_WORST)
-        good &= (found.residual < DENSE_RATIO * ordinary) | near
-    found, worst, sides, allowed = found.select(good), worst[good], sides[good], allowed[good]
-    return _look_closely(images, found, sides >= FINE_SIDE, allowed, progress)
+    good = (overhang < allowed) & (found.gain > GAINS[0]) & (found.gain < GAINS[1])
+    return _look_closely(images, found.select(good), sides[good] >= FINE_SIDE, allowed[good], progress)
 
 
-def _levelled(images: Images, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures, float32 (M, S, S), and which two of them, int64 (P, 2), are compared for each pair.
-
-    Of two images of very unlike size, the smaller below S, the larger is taken through the size of the
-    smaller: what a copy of half the size has lost is then missing in both.
-    """
-    sizes = np.stack((images.width, images.height), axis=1)[pairs]  # (P, 2, 2)
-    smaller = np.minimum(sizes[:, 0], sizes[:, 1])[:, None]
-    through = (smaller < _SMALLER * sizes).all(axis=2) & (smaller < reading.SIDE).any(axis=2)
-    wanted = np.where(through[:, :, None], np.broadcast_to(smaller, sizes.shape), 0)
-    keys = np.concatenate((pairs[:, :, None], wanted), axis=2).reshape(-1, 3)
-    distinct, rows = np.unique(keys, axis=0, return_inverse=True)
-    pictures = images.small[distinct[:, 0]].astype(np.float32)
-    for row in np.flatnonzero(distinct[:, 1]):
-        number, width, height = distinct[row].tolist()
-        reduced = Image.fromarray(images.small[number]).resize((width, height), Image.Resampling.BILINEAR)
-        pictures[row] = reading.shrink(reduced, reading.SIDE)
-    return pictures, rows.reshape(-1, 2)
+def _alike(images: Images, candidates: Candidates, progress: Progress | None) -> tuple[Match, np.ndarray]:
+    """Return the candidates of which one explains the other well enough, and their `overhang`."""
+    pairs, mirrored = candidates.pairs, candidates.mirrored
+    if candidates.dense:
+        laid = lookalikes.lay(images, pairs, mirrored, progress)
+        found, overhang = Match(pairs, mirrored, laid.residual, laid.scale, laid.gain), laid.overhang
+        good = lookalikes.far_nearer(pairs, laid.residual, len(images))
+        return found.select(good), overhang[good]
+    good = _coarse(images, pairs, mirrored, progress) < _COARSE_RESIDUAL
+    found, _, overhang = _lay(images.small.astype(np.float32), pairs[good], mirrored[good])
+    good = found.residual < RESIDUAL
+    return found.select(good), overhang[good]
 
 
 def _coarse(images: Images, pairs: np.ndarray, mirrored: np.ndarray, progress: Progress | None) -> np.ndarray:
@@ -176,19 +143,6 @@ def _plausible(images: Images, pairs: np.ndarray) -> np.ndarray:
     plausible &= (ratio > GAINS[0]) & (ratio < GAINS[1])
     plausible &= difference < BRIGHTNESS * np.maximum(brightness[first], brightness[second]) + 0.02
     return plausible
-
-
-def _ordinary(pairs: np.ndarray, residual: np.ndarray, usual: np.ndarray, n: int) -> np.ndarray:
-    """Return float32 (P,): the residual of an ordinary neighbour, of the `usual`, of each pair's images."""
-    largest, count = np.zeros(n, np.float32), np.zeros(n, np.int64)
-    for column in (0, 1):
-        np.maximum.at(largest, pairs[usual, column], residual[usual])
-        np.add.at(count, pairs[usual, column], 1)
-    many = count >= _MANY
-    typical = float(np.median(largest[many])) if many.any() else 1.0
-    neighbour = np.where(many, np.minimum(largest, typical), typical).astype(np.float32)
-    ordinary: np.ndarray = neighbour[pairs].min(axis=1)
-    return ordinary
 
 
 def _look_closely(

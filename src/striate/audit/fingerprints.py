@@ -29,10 +29,8 @@ LEAST = 0.75
 DENSE = 0.4
 """Where a tenth of all pairs are more alike than this, all images of the set look alike, as with digits: a
 set of photos reaches 0.2, one of digits or clothes on black 0.5 to 0.7."""
-PER_IMAGE = 4.0
-"""Pairs an image that are candidates in a dense set: only the most alike are."""
-WIDE_PER_IMAGE, WIDE_PAIRS = 300.0, 3e6
-"""In a dense set so many more, by image and together, are looked at for what a crop explains (`tangents`)."""
+DENSE_PER_IMAGE, DENSE_PAIRS = 300.0, 3e6
+"""In a dense set so many, by image and together, are looked at for what a crop explains (`tangents`)."""
 MOST_PER_IMAGE = 60.0
 """Pairs an image in any other set, so that thousands of copies of one image cannot fill the memory."""
 FLAT = 3.0
@@ -72,18 +70,16 @@ class Candidates:
     Attributes:
         pairs: int64 (P, 2), numbers of images, the lower first.
         mirrored: bool (P,), whether the first is alike when it is mirrored.
-        usual: bool (P,), the most alike by cosine; in a dense set a wider circle is there too.
         dense: whether the images of the set all look alike, so being alike proves little.
     """
 
     pairs: np.ndarray
     mirrored: np.ndarray
-    usual: np.ndarray
     dense: bool
 
     def select(self, chosen: np.ndarray) -> Candidates:
         """Return the pairs that `chosen`, bool (P,), names."""
-        return Candidates(self.pairs[chosen], self.mirrored[chosen], self.usual[chosen], self.dense)
+        return Candidates(self.pairs[chosen], self.mirrored[chosen], self.dense)
 
 
 def alike(prints: np.ndarray, progress: Progress | None = None) -> Candidates:
@@ -92,39 +88,32 @@ def alike(prints: np.ndarray, progress: Progress | None = None) -> Candidates:
     Every two images are compared, as blocks of a matrix product: 60,000 in seconds, and four times as long
     for twice as many.
     """
-    least, wide, dense = _thresholds(prints)
+    least, dense = _thresholds(prints)
     pairs: list[np.ndarray] = []
     mirrored: list[np.ndarray] = []
-    usual: list[np.ndarray] = []
     for start in range(0, len(prints), _BLOCK):
         block = prints[start : start + _BLOCK]
         rest = prints[start:].T
         for flips in (False, True):
             products = (block * MIRROR if flips else block) @ rest
-            places = np.flatnonzero(products > wide)
+            places = np.flatnonzero(products > least)
             first, second = np.divmod(places, products.shape[1])
             later = second > first
             pairs.append(np.stack((first[later], second[later]), axis=1) + start)
             mirrored.append(np.full(int(later.sum()), flips))
-            usual.append(products.ravel()[places[later]] > least)
         if progress is not None:
             progress(STAGE, min(start + _BLOCK, len(prints)), len(prints))
-    return Candidates(np.concatenate(pairs), np.concatenate(mirrored), np.concatenate(usual), dense)
+    return Candidates(np.concatenate(pairs), np.concatenate(mirrored), dense)
 
 
-def _thresholds(prints: np.ndarray) -> tuple[float, float, bool]:
-    """Return the cosines above which pairs are candidates, usual and in a wider circle; and if dense."""
+def _thresholds(prints: np.ndarray) -> tuple[float, bool]:
+    """Return the cosine above which pairs are candidates, and whether the set is dense."""
     n = len(prints)
     sample = prints[np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int)]
     products = (sample @ prints.T).ravel()
     dense = n >= _FEW and bool(np.quantile(products, 0.9) > DENSE)
-
-    def cosine(per_image: float) -> float:
-        wanted = round(len(sample) * (per_image + 1))  # itself, too
-        return (
-            LEAST if wanted >= len(products) else max(LEAST, float(np.partition(products, -wanted)[-wanted]))
-        )
-
-    if not dense:
-        return cosine(MOST_PER_IMAGE), cosine(MOST_PER_IMAGE), False
-    return cosine(PER_IMAGE), cosine(min(WIDE_PER_IMAGE, WIDE_PAIRS / n)), True
+    per_image = min(DENSE_PER_IMAGE, DENSE_PAIRS / n) if dense else MOST_PER_IMAGE
+    wanted = round(len(sample) * (per_image + 1))  # itself, too
+    if wanted >= len(products):
+        return LEAST, dense
+    return max(LEAST, float(np.partition(products, -wanted)[-wanted])), dense
