@@ -5,7 +5,8 @@
 
 Without `--planted`: seconds from DATA to the groups, and peak memory, in processes of their own. With it:
 copies of some images are planted in each of nine ways; a group counts as wrong where it joins two different
-originals that are not joined without the planted copies (a data set may have copies of its own).
+originals that are not joined without the planted copies (a data set may have copies of its own). `--draw 1`
+and so on take images and copies that the results do not count: thresholds are set on these.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--planted", type=int, default=0)
     parser.add_argument("--images", type=int, default=20_000, help="so many images to plant copies among")
+    parser.add_argument("--draw", type=int, default=0, help="which images and copies; 0 for the results")
     parser.add_argument("--once", action="store_true", help="search once and print seconds and groups")
     arguments = parser.parse_args()
     if arguments.once:
@@ -45,7 +47,7 @@ def main() -> None:
         return
     print(processes.hardware())
     if arguments.planted:
-        plant(arguments.data, arguments.data_root, arguments.images, arguments.planted)
+        plant(arguments.data, arguments.data_root, arguments.images, arguments.planted, arguments.draw)
         return
     root = ["--data-root", arguments.data_root] if arguments.data_root else []
     command = [__file__, arguments.data, "--once", *root]
@@ -68,11 +70,15 @@ def search_once(data: str, data_root: str | None) -> tuple[float, float, int, in
     return round(middle - start, 2), round(time.perf_counter() - middle, 2), len(groups), members
 
 
-def plant(data: str, data_root: str | None, count: int, planted: int) -> None:
+def plant(data: str, data_root: str | None, count: int, planted: int, draw: int) -> None:
     """Print the share of planted copies that are found, way by way, and of images wrongly flagged."""
     generator = np.random.default_rng(0)
     source = find_source(data, data_root)
-    rows = np.sort(generator.permutation(len(source.samples))[:count])
+    order = generator.permutation(len(source.samples))
+    if draw:
+        generator = np.random.default_rng(draw)
+        order = generator.permutation(order[count:])
+    rows = np.sort(order[:count])
     files = {f"a/{row:06d}": _file_of(source, int(row)) for row in rows}
     own = _joined(_gather(files))
     chosen = generator.permutation(list(files))[:planted]

@@ -63,6 +63,28 @@ def test_changed_copies_are_found_among_lookalikes_and_nothing_else(shapes, gath
     assert len(named) >= 0.95 * len(copies)
 
 
+def turned(image):
+    return image.rotate(5, Image.Resampling.BICUBIC)
+
+
+def panned(image):
+    return Image.fromarray(np.roll(np.asarray(image), 3, axis=1))
+
+
+def moved(image):
+    """A piece of the picture has moved."""
+    later = image.copy()
+    later.paste(image.crop((8, 8, 16, 16)), (12, 15))
+    return later
+
+
+@pytest.mark.parametrize("change", [turned, panned, moved])
+def test_similar_lookalikes_are_no_copies(shapes, gather, change):
+    contents = {f"test/a/{number:03d}.png": shape for number, shape in enumerate(shapes)}
+    contents |= {f"train/a/{number:03d}.png": change(shape) for number, shape in enumerate(shapes[:20])}
+    assert len(find_duplicates(gather(contents))) <= 1
+
+
 def test_a_copy_is_far_nearer_than_the_next_best():
     pairs = np.array([(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5)])
     residual = np.array([0.004, 0.03, 0.03, 0.02, 0.03, 0.03], np.float32)

@@ -28,10 +28,12 @@ NEXT = 2
 """So many images may be equally near before the next best one comes: an image may have two copies."""
 MOST, SURE = 0.05, 0.0012
 """Residual above which no pair is a copy, and below which each is, whatever else is near."""
+WORST = 0.06
+"""Residual of the worst cell of 8 x 8, as a share of the mean variance: something that has moved shows."""
 BROAD, SOFT, NOISE = 3.0, 7.0, 10.0
 """Frequencies, in half waves a side. What lies below the first (broad) or beyond the last (JPEG's noise)
 counts little; the one between parts what is sharp from what a softer copy keeps."""
-_KEPT = 24
+_KEPT, _CELLS = 24, 8
 _FINE_STEPS = 3
 _SMALLER = 0.8
 """A picture less than this wide and high is smaller by resizing: a crop takes less away."""
@@ -47,12 +49,14 @@ class Laid:
         scale: float32 (P, 2), the part (width, height) of the larger picture that the other shows.
         gain: float32 (P,), contrast of one over the other.
         overhang: float32 (P,), see `alignment.overhang`.
+        worst: float32 (P,), the largest residual of one cell of 8 x 8, as a share of the mean variance.
     """
 
     residual: np.ndarray
     scale: np.ndarray
     gain: np.ndarray
     overhang: np.ndarray
+    worst: np.ndarray
 
 
 def lay(images: Images, pairs: np.ndarray, mirrored: np.ndarray, progress: Progress | None = None) -> Laid:
@@ -131,9 +135,9 @@ def _lay_some(
     ways = (_fit(halves[0], halves[1]), _fit(halves[1], halves[0]))
     turned = ways[1][0] + ways[1][3] < ways[0][0] + ways[0][3]
     pick = turned[:, None]
-    near = (np.where(pick, ways[1][1], ways[0][1]), np.where(pick, ways[1][4], ways[0][4]))
+    near = (np.where(pick, ways[1][1], ways[0][1]), np.where(pick, ways[1][5], ways[0][5]))
     whole, part_of_it = (np.where(pick[:, :, None], *two) for two in ((second, first), (first, second)))
-    return _fit(whole, part_of_it, near, _FINE_STEPS)[:4]
+    return _fit(whole, part_of_it, near, _FINE_STEPS)[:5]
 
 
 def _fit(
@@ -144,8 +148,8 @@ def _fit(
 ) -> tuple[np.ndarray, ...]:
     """Return the fields of `Laid`, then the shift, of the first pictures laid over the second."""
     scale, shift = alignment.register(first, second, start, steps)
-    residual, gain = _remainder(alignment.warp(first, scale, shift), second)
-    return residual, scale, gain, alignment.overhang(scale, shift), shift
+    residual, gain, worst = _remainder(alignment.warp(first, scale, shift), second)
+    return residual, scale, gain, alignment.overhang(scale, shift), worst, shift
 
 
 def _halved(pictures: np.ndarray) -> np.ndarray:
@@ -154,8 +158,8 @@ def _halved(pictures: np.ndarray) -> np.ndarray:
     return halved
 
 
-def _remainder(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return `residual` and `gain` of `Laid` for pictures that lie over each other, float32 (P, S, S).
+def _remainder(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return `residual`, `gain` and `worst` of `Laid` for pictures that lie over each other, (P, S, S).
 
     The first picture enters as it is and softened, which explains a copy that is softer or sharper.
     """
@@ -173,5 +177,17 @@ def _remainder(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nd
     )
     basis = np.stack((own, own * soft), axis=1)
     solved = alignment.solve(basis, target, 1e-3, 1.0)
-    error = np.square(target - (solved[:, None] @ basis)[:, 0]).sum(axis=1)
-    return error / np.maximum(np.square(target).sum(axis=1), 1e-6), solved.sum(axis=1)
+    error = target - (solved[:, None] @ basis)[:, 0]
+    variance = np.maximum(np.square(target).sum(axis=1), 1e-6)
+    residual = np.square(error).sum(axis=1) / variance
+    return residual, solved.sum(axis=1), _largest_cell(error.reshape(p, count, count)) / variance
+
+
+def _largest_cell(error: np.ndarray) -> np.ndarray:
+    """Return float32 (P,): 64 times the largest sum of squares of one cell, of coefficients (P, K, K)."""
+    from scipy.fft import idctn
+
+    p, step = len(error), _KEPT // _CELLS
+    squares = np.square(idctn(error, axes=(1, 2), norm="ortho")).reshape(p, _CELLS, step, _CELLS, step)
+    largest: np.ndarray = squares.sum(axis=(2, 4)).reshape(p, _CELLS**2).max(axis=1) * _CELLS**2
+    return largest
