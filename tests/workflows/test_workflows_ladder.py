@@ -83,6 +83,32 @@ def test_every_step_names_settings_that_exist(rungs):
             striate.config.make(striate.config.TrainConfig, {"data": "x", **step.settings})
 
 
+def test_photos_are_never_mirrored():
+    tuned = [step for rung in photo_steps() for step in rung if step.settings["strategy"] != "features"]
+    assert {step.settings["augment"] for step in tuned} == {"shift"}
+
+
+@pytest.mark.parametrize(("named", "sides"), [(224, [224, 160, 128]), (160, [160, 128]), (96, [96])])
+def test_full_is_tried_at_smaller_sides_than_the_one_that_is_named(named, sides):
+    steps = photo_steps(named)[-1]
+    assert [step.settings["image_size"] for step in steps] == sides
+    assert [step.least_epochs for step in steps] == [6] * (len(sides) - 1) + [2]
+
+
+def test_few_images_get_more_epochs_and_many_the_usual_ones():
+    step = Step("some", least_epochs=6, most_epochs=20, least_updates=200, most_updates=1000)
+    assert step.epochs(images=400, batch_size=32) == (16, 77)  # of 13 batches each
+    assert step.epochs(images=3200, batch_size=32) == (6, 20)
+
+
+def test_without_updates_the_epochs_of_a_step_count():
+    assert Step("some", least_epochs=2, most_epochs=10).epochs(images=40, batch_size=8) == (2, 10)
+
+
+def test_most_epochs_are_no_fewer_than_the_least():
+    assert Step("some", least_epochs=1, most_epochs=1, least_updates=9).epochs(8, 8) == (9, 9)
+
+
 @pytest.fixture
 def stripes(write_stripes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -129,6 +155,30 @@ def test_a_budget_shorter_than_one_step_says_what_would_fit_and_leaves_nothing(s
     with pytest.raises(UserError, match=r"first would take .* Give --budget \d+s or more"):
         striate.train(stripes, budget="1s", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_step_trains_on_few_images_until_its_updates_are_made(stripes, monkeypatch, tmp_path):
+    settings = {"model": "mynet", "model_options": {"width": 4}, "batch_size": 40}
+    step = Step("first", settings, least_epochs=1, most_epochs=2, most_updates=6)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: ((step,),))
+    run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
+    (first,) = run.ladder()["steps"]
+    assert first["epochs"] == first["epochs_run"] == 3  # of two batches
+
+
+def test_small_images_take_the_size_that_the_user_names(stripes, monkeypatch, tmp_path):
+    sides = []
+    chosen = climbing.small_image_steps
+
+    def steps(side, characters):
+        sides.append(side)
+        chosen(side, characters)
+        return (guessing("first"),)
+
+    monkeypatch.setattr(climbing, "small_image_steps", steps)
+    run = striate.train(stripes, budget=AMPLE, image_size=12, out=tmp_path / "run")
+    assert sides == [12]
+    assert run.ladder()["steps"][0]["side"] == run.config().image_size == 12
 
 
 def test_the_better_step_is_kept_and_everything_is_told(stripes, two_steps, tmp_path):
@@ -230,6 +280,11 @@ def easy_photos(tmp_path):
                 image = colours[(x + y) % 2] + generator.normal(0, 8, (72, 72, 3))
                 Image.fromarray(np.clip(image, 0, 255).astype(np.uint8)).save(folder / f"{number}.png")
     return tmp_path / "photos"
+
+
+def test_photos_take_the_size_that_the_user_names(easy_photos, tmp_path):
+    run = striate.train(easy_photos, budget=AMPLE, image_size=72, out=tmp_path / "run")
+    assert run.ladder()["steps"][0]["side"] == run.config().image_size == 72
 
 
 def test_photos_whose_features_suffice_are_not_fine_tuned(easy_photos, tmp_path):

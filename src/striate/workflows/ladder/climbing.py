@@ -19,7 +19,7 @@ from striate.workflows.ladder import attempts, record, trials
 from striate.workflows.ladder.budget import Clock, in_words, parse_budget
 from striate.workflows.ladder.closing import close
 from striate.workflows.ladder.record import LadderRecord, StepRecord
-from striate.workflows.ladder.steps import FEATURES, Rung, Step, photo_steps, small_image_steps
+from striate.workflows.ladder.steps import FEATURES, NETWORK_SIDE, Rung, Step, photo_steps, small_image_steps
 from striate.workflows.listener import Listener, Once
 from striate.workflows.train import Training, absolute
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
 
 TAKEN = {"model", "audit", "goal", "num_workers", "device"} | (
-    DataConfig.model_fields.keys() - {"image_size", "permute_pixels"}
+    DataConfig.model_fields.keys() - {"permute_pixels"}
 )
 """Settings that a user may give; the ladder chooses the others."""
 WRITING_SECONDS = 10.0
@@ -79,11 +79,11 @@ def climb(
     photos = found.median_side >= transfer.PHOTO_SIDE and config.channels != "grey"
     run = Run.choose(out, f"{Path(config.data).stem}-auto", [config.data])
     kind = "photos" if photos else "small images"
-    rungs = (
-        photo_steps()
-        if photos
-        else small_image_steps(found.median_side, recipes.are_characters(found.classes))
-    )
+    if photos:
+        rungs = photo_steps(config.image_size or NETWORK_SIDE)
+    else:
+        side = config.image_size or found.median_side
+        rungs = small_image_steps(side, recipes.are_characters(found.classes))
     with run.creating():
         return _Ladder(run, config, found, clock, listener, Once(listener), kind).climb(rungs)
 
@@ -122,7 +122,7 @@ class _Ladder:
     kept_name: str = ""
     audit: dict[str, Any] | None = None
     test_seconds: float = 0.0  # what predicting the test images by the kept step takes
-    features_seconds: float = 0.0  # an image at 224 pixels
+    features_seconds: float = 0.0  # an image at the size of the step `features`
     pressed: bool = False  # Ctrl-C
 
     def climb(self, rungs: Sequence[Rung]) -> Run:
@@ -243,35 +243,36 @@ class _Ladder:
             return None
         return attempts.compute_head(network, config, choice, sets, self.listener)
 
-    def _cannot_fit(self, step: Step, sets: ImageSets) -> str:
+    def _cannot_fit(self, step: Step, epochs: int, sets: ImageSets) -> str:
         """Return why a trial is not worth its time, judged by what features and other trials took."""
-        least = step.least_epochs * step.least_work * self.features_seconds * len(sets.train)
+        least = epochs * step.least_work * self.features_seconds * len(sets.train)
         trial = max((entry.trial_seconds for entry in self.entries[1:]), default=0.0)
         if self.kept is None or max(least, trial, STARTING_SECONDS) < self.left:
             return ""
         left = f"{in_words(max(self.left, 0))} are left"
         if least > max(trial, STARTING_SECONDS):
-            return f"{step.least_epochs} epochs would take {in_words(least)} at least, {left}"
+            return f"{epochs} epochs would take {in_words(least)} at least, {left}"
         return f"{left}, too little to begin it and see what it costs"
 
     def _train(self, step: Step, entry: StepRecord) -> Attempt | None:
         begun = self.clock.elapsed
         config, choice, sets = self._prepared(step, entry)
-        if why := self._cannot_fit(step, sets):
+        size = min(config.batch_size, len(sets.train))
+        least, most = step.epochs(len(sets.train), size)
+        if why := self._cannot_fit(step, least, sets):
             entry.reason = why
             return None
-        size = min(config.batch_size, len(sets.train))
-        config = config.model_copy(update={"batch_size": size, "epochs": step.most_epochs})
+        config = config.model_copy(update={"batch_size": size, "epochs": most})
         plain = config.model_copy(update={"first_head": "random", "keep_pixels": False, "num_workers": 0})
         cost = trials.time_training(Training.prepare(plain, choice, sets, self.listener))
         entry.trial_seconds = self.clock.elapsed - begun
         once, an_epoch = self._costs(cost, sets, config)
         room = min(step.share * (self.left + entry.trial_seconds) - entry.trial_seconds, self.left)
-        entry.epochs = min(step.most_epochs, int(max(room - once, 0) / an_epoch))
-        if entry.epochs < step.least_epochs:
-            entry.estimated_seconds = once + step.least_epochs * an_epoch
+        entry.epochs = min(most, int(max(room - once, 0) / an_epoch))
+        if entry.epochs < least:
+            entry.estimated_seconds = once + least * an_epoch
             entry.reason = (
-                f"{step.least_epochs} epochs would take {in_words(entry.estimated_seconds)}, its share of "
+                f"{least} epochs would take {in_words(entry.estimated_seconds)}, its share of "
                 f"the time left is {in_words(max(room, 0))}"
             )
             return None
