@@ -109,6 +109,12 @@ def test_most_epochs_are_no_fewer_than_the_least():
     assert Step("some", least_epochs=1, most_epochs=1, least_updates=9).epochs(8, 8) == (9, 9)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A training is not ended because the machine got busy, but where a test asks for it."""
+    monkeypatch.setattr(climbing, "OVERTIME", 1000.0)
+
+
 @pytest.fixture
 def stripes(write_stripes, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
