@@ -107,6 +107,14 @@ def test_no_pairs_are_no_copies():
     assert lookalikes.far_nearer(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), 3).tolist() == []
 
 
+def test_no_pairs_are_laid_over_each_other(shapes, gather):
+    images = gather({"a.png": shapes[0], "b.png": shapes[1]})
+    laid = lookalikes.lay(images, np.zeros((0, 2), np.int64), np.zeros(0, bool))
+    assert [len(column) for column in (laid.residual, laid.scale, laid.gain, laid.overhang, laid.worst)] == [
+        0
+    ] * 5
+
+
 def test_a_picture_is_taken_through_the_size_of_a_much_smaller_copy():
     noise = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (2, 1, SIDE, SIDE), dtype=np.uint8)
     images = read(Source("noise", tuple(Sample(str(n), "a") for n in range(2)), None, array=noise))

@@ -171,7 +171,7 @@ def _remainder(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nd
     soft = np.exp(-((radius / SOFT) ** 2)).astype(np.float32).ravel()
     own, target = (
         (dctn(pictures, axes=(1, 2), norm="ortho")[:, :count, :count] * weight.astype(np.float32)).reshape(
-            p, -1
+            p, count**2
         )
         for pictures in (first, second)
     )
