@@ -108,7 +108,7 @@ def test_no_pairs_are_no_copies():
 
 
 def test_no_pairs_are_laid_over_each_other(shapes, gather):
-    images = gather({"a.png": shapes[0], "b.png": shapes[1]})
+    images = gather({"train/a/0.png": shapes[0], "train/a/1.png": shapes[1]})
     laid = lookalikes.lay(images, np.zeros((0, 2), np.int64), np.zeros(0, bool))
     assert [len(column) for column in (laid.residual, laid.scale, laid.gain, laid.overhang, laid.worst)] == [
         0
