@@ -131,6 +131,28 @@ def test_batch_norm_in_float32_stays_close_where_the_mean_is_large():
     np.testing.assert_allclose(variance, exact, rtol=CLOSE)
 
 
+@pytest.mark.parametrize(
+    "offset", [0.0, 3.9, 4.1, 50.0]
+)  # on both sides of where deviations are summed instead
+def test_batch_norm_in_float32_is_that_in_float64_wherever_the_means_are(offset):
+    x, grad = (draw((64, 16, 16, 16), seed=seed) for seed in (0, 1))
+    x[:, ::2] += offset  # every other channel
+    results = []
+    for dtype in (np.float32, np.float64):
+        own, back = channels_last(x.astype(dtype)), channels_last(grad.astype(dtype))
+        y, saved = F.batch_norm(own, training=True, return_saved=True)
+        results.append((saved.mean, saved.variance, y, *F.batch_norm_backward(back, own, saved=saved)))
+    for found, exact in zip(*results, strict=True):
+        largest = np.abs(exact).max()
+        np.testing.assert_allclose(found, exact, rtol=0, atol=CLOSE * largest)
+
+
+def test_variance_of_values_whose_squares_overflow_is_that_of_their_deviations():
+    x = draw((32, 8, 16, 16), dtype=np.float32) * np.float32(1e15) + np.float32(3e19)
+    variance = F.batch_norm(channels_last(x), training=True, return_saved=True)[1].variance
+    np.testing.assert_allclose(variance, x.astype(np.float64).var(axis=(0, 2, 3)), rtol=CLOSE)
+
+
 @pytest.mark.parametrize("dark", [1, 8])  # one image of 64, or every eighth
 def test_moments_do_not_depend_on_what_a_part_of_the_images_is_like(dark):
     x = draw((64, 16, 16, 16), dtype=np.float32) + np.float32(1000)

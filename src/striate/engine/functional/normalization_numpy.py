@@ -120,7 +120,7 @@ def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         n = max(1, x.size // rows.channels)
         mean = sums.sum(axis=0) / n
         variance = squares.sum(axis=0) / n - mean**2
-        near = mean**2 <= NEAR_ZERO * variance
+        near = (mean**2 <= NEAR_ZERO * variance) & (variance < np.inf)  # squares may overflow
     if not (near | (squares == 0).all(axis=0)).all():
         return careful_moments(x)
     return mean.astype(x.dtype), variance.astype(x.dtype)
