@@ -24,6 +24,16 @@ def test_orthogonalized_keeps_the_singular_vectors_and_brings_the_values_near_on
     assert diagonal.max() < 1.3
 
 
+def test_orthogonalized_equals_the_iteration_as_it_is_published() -> None:
+    matrix = torch.randn((12, 50), generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    x = matrix / matrix.norm()
+    for _ in range(3):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    assert torch.allclose(orthogonalized(matrix), x, atol=1e-12)
+    assert torch.allclose(orthogonalized(matrix.float()), x.float(), atol=1e-5)
+
+
 def test_orthogonalized_is_independent_of_scale() -> None:
     matrix = torch.randn((8, 30), generator=torch.Generator().manual_seed(1))
     assert torch.allclose(orthogonalized(matrix), orthogonalized(1e3 * matrix), atol=1e-5)

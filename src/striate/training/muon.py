@@ -65,6 +65,10 @@ class Muon(torch.optim.Optimizer):
 def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
     """Return about U V^T for `matrix` = U S V^T, by Newton and Schulz's iteration.
 
+    With X = matrix / norm and G = X X^T, a round is X <- (a I + b G + c G^2) X = P X. All matrices P are
+    polynomials of the first G, and so commute: the next G is P G P, and X is multiplied once, by the product
+    of all P. Only two products are as long as `matrix`, where the plain iteration has two a round.
+
     Args:
         matrix: float32 (M, N).
 
@@ -75,8 +79,14 @@ def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
     a, b, c = _COEFFICIENTS
     is_wide = matrix.shape[0] <= matrix.shape[1]
     wide = matrix if is_wide else matrix.T
-    x: torch.Tensor = wide / wide.norm().clamp(min=_SMALLEST_NORM)
-    for _ in range(_ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    wide = wide / wide.norm().clamp(min=_SMALLEST_NORM)
+    gram = wide @ wide.T
+    rounds = []
+    for number in range(_ITERATIONS):
+        if number:
+            gram = rounds[-1] @ gram @ rounds[-1]
+        polynomial = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal().add_(a)
+        rounds.append(polynomial)
+    x: torch.Tensor = torch.linalg.multi_dot([*rounds, wide])
     return x if is_wide else x.T
