@@ -81,7 +81,7 @@ def orthogonalized(matrix: torch.Tensor) -> torch.Tensor:
     wide = matrix if is_wide else matrix.T
     wide = wide / wide.norm().clamp(min=_SMALLEST_NORM)
     gram = wide @ wide.T
-    rounds = []
+    rounds: list[torch.Tensor] = []
     for number in range(_ITERATIONS):
         if number:
             gram = rounds[-1] @ gram @ rounds[-1]
