@@ -31,6 +31,8 @@ MEASUREMENTS = (
     "report.py",
     "report.py --classes 1000 --images 50000 --runs 3",
     "audit.py {data}/cifar10.zip",
+    "audit.py mnist --data-root {data} --runs 2",
+    "audit.py fashion-mnist --data-root {data} --runs 2",
     "audit.py {data}/cifar10.zip --planted 4500",
     "audit.py mnist --data-root {data} --planted 1800 --images 10000",
     "audit.py fashion-mnist --data-root {data} --planted 1800 --images 10000",
@@ -51,7 +53,7 @@ MEASUREMENTS = (
     "ladder.py plain --budget 2m",
     "ladder.py photos --data {data}/coffee-leaf.zip --budget 3m",
     "ladder.py photos --data {data}/coffee-leaf.zip --budget 15m",
-    *(f"fast.py {name} --data {{data}}" for name in fast.EXPERIMENTS),
+    *(f"fast.py {name} --first-seed 1 --data {{data}}" for name in fast.EXPERIMENTS),
     *(f"accuracy.py {name} --data {{data}}" for name in accuracy.EXPERIMENTS),
 )
 """Scripts of this folder with what they are to measure, the quickest first."""
