@@ -98,6 +98,24 @@ def test_damaged_idx_files_are_refused(tmp_path, damage):
         prepare(DataConfig(data="mnist", data_root=str(tmp_path)))
 
 
+@pytest.mark.parametrize("place", [".", "raw"])
+@pytest.mark.parametrize(("folder", "first"), [("FashionMNIST", "T-shirt/top"), ("KMNIST", "0")])
+def test_a_folder_of_idx_files_is_data_too(tmp_path, folder, first, place):
+    write_mnist(tmp_path, folder)
+    sets = prepare(DataConfig(data=str(tmp_path / folder / place)))
+    assert sets.name == folder
+    assert first in sets.class_names
+    assert len(sets.class_names) == 10
+    assert len(sets.train) + len(sets.val) == 100
+    assert len(sets.test) == 40
+
+
+def test_a_folder_of_idx_files_of_other_classes_calls_them_by_number(tmp_path):
+    raw = write_mnist(tmp_path, "letters")
+    (raw / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(100) % 26 + 1))
+    assert "26" in prepare(DataConfig(data=str(raw.parent))).class_names
+
+
 def test_idx_reader_gives_shape_and_values(tmp_path):
     array = np.random.default_rng(1).integers(0, 256, (3, 4, 5), dtype=np.uint8)
     (tmp_path / "x").write_bytes(idx(array))

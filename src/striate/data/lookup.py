@@ -8,7 +8,7 @@ from pathlib import Path
 
 from striate.data.archives import read_archive
 from striate.data.folders import read_folder
-from striate.data.named import NAMES, read_named
+from striate.data.named import NAMES, read_idx_folder, read_named
 from striate.data.sources import Source
 from striate.data.table import read_csv
 from striate.errors import DataError, nearest
@@ -32,7 +32,7 @@ def find_source(data: str, data_root: str | None = None) -> Source:
 
 def _read_path(path: Path) -> Source:
     if path.is_dir():
-        return read_folder(path)
+        return read_idx_folder(path) or read_folder(path)
     if path.is_file():  # a pipe would be waited for
         if path.suffix.lower() == ".csv":
             return read_csv(path)

@@ -93,18 +93,47 @@ def _read_fashion_mnist(root: Path) -> Source:
 
 def _read_idx_set(name: str, folder: str, class_names: Sequence[str], root: Path) -> Source:
     raw = root / folder / "raw"
-    if not all(_idx_there(raw / f"{prefix}-labels-idx1-ubyte") for prefix in ("train", "t10k")):
+    if not _are_idx_files_there(raw):
         _download(name, root, folder, lambda place: _fetch(folder, place))
+    return _read_idx_files(name, raw, class_names)
+
+
+def read_idx_folder(folder: Path) -> Source | None:
+    """Return the set whose four IDX files, named as MNIST's, lie in `folder` or its folder `raw`.
+
+    Classes are called as in MNIST, or as in FashionMNIST where the folder is called so.
+
+    Returns:
+        The source; None where there are no such files.
+
+    Raises:
+        DataError: they cannot be read, or do not fit one another.
+    """
+    for raw in (folder, folder / "raw"):
+        if _are_idx_files_there(raw):
+            home = raw.resolve()
+            name = (home.parent if home.name == "raw" else home).name or "data"
+            return _read_idx_files(name, raw, FASHION if name == "FashionMNIST" else None)
+    return None
+
+
+def _read_idx_files(name: str, raw: Path, class_names: Sequence[str] | None) -> Source:
+    """Return the set in the IDX files of `raw`; without `class_names` classes are called by their numbers."""
     parts = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images = read_idx(raw / f"{prefix}-images-idx3-ubyte")
         labels = read_idx(raw / f"{prefix}-labels-idx1-ubyte")
-        if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max(initial=0) >= len(class_names):
+        names = class_names or [str(number) for number in range(256)]
+        if images.ndim != 3 or labels.shape != images.shape[:1] or labels.max(initial=0) >= len(names):
             raise DataError(
                 f"{raw} is damaged: images and labels do not fit. Delete it and download it again."
             )
-        parts[split] = (images[:, None], [class_names[label] for label in labels])
+        parts[split] = (images[:, None], [names[label] for label in labels])
     return _source(name, parts)
+
+
+def _are_idx_files_there(raw: Path) -> bool:
+    return all(_idx_there(raw / f"{prefix}-labels-idx1-ubyte") for prefix in ("train", "t10k"))
 
 
 def _idx_there(path: Path) -> bool:
