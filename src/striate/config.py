@@ -155,6 +155,13 @@ class TrainConfig(TransferConfig, DataConfig):
         description="sides in pixels at which training images enter, each for as many epochs: 64,96,128; the "
         "last is that of the input",
     )
+    hard_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the training images that the last epoch passes over, those with the largest "
+        "loss; the first epoch passes over all, and the share falls evenly; 1: always all",
+    )
     epochs: int = Field(20, ge=1, description="passes over the training images")
     batch_size: int = Field(64, ge=1, description="images a step")
     lr: PositiveFloat | Literal["auto"] = Field(3e-3, description="peak learning rate; 'auto': search")
@@ -243,6 +250,14 @@ class TrainConfig(TransferConfig, DataConfig):
     def _one_mixing(self) -> Self:
         if self.mixup and self.cutmix:
             raise ValueError("mixup and cutmix exclude each other; choose one")
+        return self
+
+    @model_validator(mode="after")
+    def _losses_of_single_images(self) -> Self:
+        if self.hard_share < 1 and (self.mixup or self.cutmix):
+            raise ValueError(
+                "hard-share goes by the loss of each image, and mixup and cutmix blend images; choose one"
+            )
         return self
 
     @model_validator(mode="after")

@@ -81,11 +81,11 @@ class Schedule:
         """Steps of the whole training."""
         return self.config.epochs * self.steps_per_epoch
 
-    def factor(self, step: int, reductions: int = 0) -> float:
+    def factor(self, step: float, reductions: int = 0) -> float:
         """Return the factor of the peak learning rate at `step`, counted from 0.
 
         Args:
-            step: below `total_steps`.
+            step: below `total_steps`; between two steps where an epoch has fewer than the others.
             reductions: how often a plateau was met before; counts for the plateau schedule alone.
         """
         config = self.config
@@ -104,12 +104,12 @@ class Schedule:
         return factor
 
 
-def warmup(step: int, warmup_steps: int) -> float:
+def warmup(step: float, warmup_steps: int) -> float:
     """Return (step + 1) / (warmup_steps + 1) during the warm-up, 1 from step `warmup_steps` on."""
     return min(1.0, (step + 1) / (warmup_steps + 1))
 
 
-def cosine(step: int, total_steps: int) -> float:
+def cosine(step: float, total_steps: int) -> float:
     """Return half a cosine from 1 at step 0 down to 0 at `total_steps`.
 
     Source: Loshchilov and Hutter 2017, SGDR, equation 5, one cycle.
@@ -117,12 +117,12 @@ def cosine(step: int, total_steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * step / total_steps))
 
 
-def linear(step: int, total_steps: int) -> float:
+def linear(step: float, total_steps: int) -> float:
     """Return a line from 1 at step 0 down to 0 at `total_steps`; after a warm-up, a triangle's far side."""
     return 1 - step / total_steps
 
 
-def one_cycle(step: int, total_steps: int, rising_share: float) -> float:
+def one_cycle(step: float, total_steps: int, rising_share: float) -> float:
     """Return the factor of the one-cycle policy: half a cosine up from 1/25 to 1, another down to 1/250,000.
 
     The peak lies at step `rising_share * total_steps - 1`, the end at the last step.

@@ -157,6 +157,34 @@ def test_streamed_batches_equal_those_from_memory(settings, num_workers):
     assert_same(expected, collect(streamed, 1))
 
 
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_chosen_images_alone_come_as_they_are_among_all(num_workers):
+    images = some_images(in_memory=False)
+    batches = Batches(
+        images,
+        PREPROCESS,
+        4,
+        shuffle=True,
+        seed=3,
+        augment="flip-crop",
+        num_classes=4,
+        num_workers=num_workers,
+    )
+    whole = {int(i): x for batch in batches for i, x in zip(batch.indices, batch.inputs, strict=True)}
+    chosen = np.array([1, 2, 5, 7, 8, 12, 13, 20, 22])
+    batches.choose(chosen)
+    found = list(batches)
+    assert [len(batch.labels) for batch in found] == [4, 5]  # a single last image joins the batch before
+    assert len(batches) == 2
+    assert sorted(int(i) for batch in found for i in batch.indices) == chosen.tolist()
+    for batch in found:
+        np.testing.assert_array_equal(batch.labels, images.labels[batch.indices])
+        for index, image in zip(batch.indices, batch.inputs, strict=True):
+            torch.testing.assert_close(image, whole[int(index)], rtol=0, atol=0)
+    batches.choose(None)
+    assert len(batches) == 6
+
+
 def test_augmentation_of_an_image_does_not_depend_on_the_batch_size():
     found = []
     for size in (4, 23):

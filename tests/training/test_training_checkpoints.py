@@ -64,6 +64,7 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
         {"optimizer": "adam", "schedule": "plateau", "patience": 1, "lr": 0.3, "epochs": 6},
         {"schedule": "cosine", "warmup_epochs": 1.5, "precision": "bf16", "memory_format": "channels-last"},
         {"ema_decay": 0.9, "schedule": "constant", "lr": 0.05},
+        {"hard_share": 0.4, "mixup": 0.0, "ema_decay": 0.9},
     ],
 )
 @pytest.mark.parametrize("epoch", [2, 4])
@@ -80,6 +81,7 @@ def test_a_resumed_training_gives_the_same_weights(changes: dict, epoch: int, tm
     assert same_weights(first.weights, second.weights)
     assert same_weights(first.averaged_weights, second.averaged_weights)
     assert same_weights(first.optimizer, second.optimizer)
+    assert same_weights(first.selection, second.selection)
 
 
 _PROGRAM = """

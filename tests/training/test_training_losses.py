@@ -42,6 +42,20 @@ def test_logits_have_torchs_cross_entropy(generator, smoothing, weights, targets
     torch.testing.assert_close(loss(raw, targets), expected)
 
 
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_the_losses_of_the_images_have_the_plain_loss_as_their_mean(generator, output) -> None:  # type: ignore[no-untyped-def]
+    single = output in ("logit", "probability")
+    raw = torch.randn(24, 1 if single else 5, generator=generator)
+    raw = {"probability": raw.sigmoid(), "log_probabilities": raw.log_softmax(1)}.get(output, raw)
+    labels = labels_for(generator, 2 if single else 5)
+    for name in FITTING[output]:
+        loss = Loss(output, name, label_smoothing=0.1)
+        each = loss.each(raw, labels)
+        assert each.shape == (24,)
+        torch.testing.assert_close(each.mean(), loss.plain()(raw, labels), **CLOSE)
+        torch.testing.assert_close(each[:1].mean(), loss.plain()(raw[:1], labels[:1]), **CLOSE)
+
+
 @pytest.mark.parametrize("weights", [None, WEIGHTS5])
 def test_log_probabilities_have_torchs_nll_and_its_gradient(generator, weights) -> None:  # type: ignore[no-untyped-def]
     scores = torch.randn(24, 5, generator=generator, requires_grad=True)

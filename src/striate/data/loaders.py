@@ -6,6 +6,7 @@ Needs torch, which is why the room's `__init__` leaves this module out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +96,7 @@ class Batches:
         self.num_classes = num_classes
         self.sides = tuple(sides)
         self.epoch = 0
+        self._chosen: np.ndarray | None = None
         self.clock: Clock = UNTIMED
         self.num_workers = 0 if images.pixels.in_memory else num_workers
         self._decoder = WorkerDecoder(images, self.num_workers) if self.num_workers else Decoder(images)
@@ -102,6 +104,15 @@ class Batches:
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, counted from 0, whose order and draws the next iteration follows."""
         self.epoch = epoch
+
+    def choose(self, positions: np.ndarray | None) -> None:
+        """Let the next iterations pass over some images alone.
+
+        Args:
+            positions: int64 (M,), rising, no fewer than a batch has; None: all images.
+        """
+        self.grouping = replace(self.grouping, n=len(self.images.labels if positions is None else positions))
+        self._chosen = positions
 
     def __len__(self) -> int:
         """Return the number of batches of one epoch."""
@@ -115,6 +126,8 @@ class Batches:
         """
         epoch = self.epoch
         groups = self.grouping.groups(epoch)
+        if self._chosen is not None:
+            groups = [self._chosen[group] for group in groups]
         decoded = self.clock.each("decode", self._decoder.decode(groups))
         for indices, raw in zip(groups, decoded, strict=True):
             yield self._finish(raw, indices, epoch)

@@ -94,6 +94,7 @@ def check_settings(config: TrainConfig) -> None:
         "--first-layer whitening": config.first_layer == "whitening",
         "--bias-lr": config.bias_lr is not None,
         "--ema-decay": config.ema_decay > 0,
+        "--hard-share": config.hard_share < 1,
     }
     for setting, given in refused.items():
         if given:

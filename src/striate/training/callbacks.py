@@ -47,7 +47,7 @@ class StepEnd(lightning.Callback):
         if self.on_batch is None:
             return
         seconds = max(time.perf_counter() - module.started, 1e-9)
-        steps = module.schedule.steps_per_epoch
+        steps = len(module.train_batches)
         rate = module.train_tally.images / seconds
         self.on_batch(Progress(module.course.epoch + 1, self.epochs, batch_idx + 1, steps, rate))
 
@@ -82,15 +82,17 @@ class EpochEnd(lightning.Callback):
         record = self._record(pl_module)
         stepper = pl_module.stepper
         averaged = None if stepper.average is None else weights_of(stepper.average.module)
-        pl_module.course.add(record, weights_of(stepper.network), self.config, averaged)
+        selection = None if stepper.selection is None else stepper.selection.state()
+        pl_module.course.add(record, weights_of(stepper.network), self.config, averaged, selection)
         for listener in self.listeners:
             listener(record)
         if pl_module.course.has_stalled(self.config.early_stopping):
             trainer.should_stop = True
+        pl_module.prepare_epoch()
 
     def _record(self, module: TrainingModule) -> EpochRecord:
         """Return the record of the epoch that just ended; raises `Stop` if anything in it is not finite."""
-        steps = module.schedule.steps_per_epoch
+        steps = len(module.train_batches)
         if not _weights_are_finite(module.network):
             module.stop_as_not_finite("a weight", steps)
         if self.has_val and not module.val_tally.is_finite():

@@ -1,8 +1,8 @@
 """The checkpoint of a training: everything needed to go on as if nothing had happened, without pickle.
 
 One safetensors file. The tensors are the weights after the last epoch, their moving average if there is one,
-the weights to keep where those are of another epoch, and the optimizer's state; one JSON text holds the rest,
-and a SHA-256 covers both.
+the weights to keep where those are of another epoch, the optimizer's state and the images' losses where
+they decide what is trained on; one JSON text holds the rest, and a SHA-256 covers both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHECKPOINT_NAME = "last.safetensors"
 
 FORMAT = 1
 
-_ARRAYS = ("weights", "averaged_weights", "kept_weights", "optimizer")
+_ARRAYS = ("weights", "averaged_weights", "kept_weights", "optimizer", "selection")
 _NEUTRAL_SETTINGS = {
     "data_root",
     "num_workers",
@@ -78,6 +78,7 @@ class Checkpoint:
         averaged_weights: state dict of the moving average of the weights then; empty if there is none.
         kept_weights: state dict to keep.
         optimizer: `optimizers.state_arrays`.
+        selection: `selection.Selection.state`; empty if all images are trained on.
     """
 
     epoch: int
@@ -95,6 +96,7 @@ class Checkpoint:
     averaged_weights: dict[str, np.ndarray]
     kept_weights: dict[str, np.ndarray]
     optimizer: dict[str, np.ndarray]
+    selection: dict[str, np.ndarray]
 
 
 def make_folder(folder: Path) -> None:
@@ -153,6 +155,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         averaged_weights=parts["averaged_weights"],
         kept_weights=parts["kept_weights"] or parts["averaged_weights"] or parts["weights"],
         optimizer=parts["optimizer"],
+        selection=parts["selection"],
     )
 
 

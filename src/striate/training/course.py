@@ -29,6 +29,7 @@ class Course:
         best_epoch: the epoch that `kept_weights` come from; 0 before the first.
         kept_weights: state dict of that epoch.
         plateau: state of the plateau schedule.
+        selection: state of the choice of images; empty if all are trained on.
     """
 
     epoch: int = 0
@@ -39,6 +40,7 @@ class Course:
     best_epoch: int = 0
     kept_weights: dict[str, np.ndarray] = field(default_factory=dict)
     plateau: Plateau = field(default_factory=Plateau)
+    selection: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def resumed(cls, checkpoint: Checkpoint | None) -> Self:
@@ -55,6 +57,7 @@ class Course:
             best_epoch=checkpoint.best_epoch,
             kept_weights=checkpoint.kept_weights,
             plateau=Plateau(**{**checkpoint.plateau, "best": math.inf if best is None else best}),
+            selection=checkpoint.selection,
         )
 
     def checkpoint(
@@ -77,6 +80,7 @@ class Course:
             averaged_weights=self.averaged_weights,
             kept_weights=self.kept_weights,
             optimizer=optimizer,
+            selection=self.selection,
         )
 
     def fitted(self, ending: Ending, message: str, engine: Engine, now: dict[str, np.ndarray]) -> Fitted:
@@ -119,11 +123,21 @@ class Course:
         weights: dict[str, np.ndarray],
         config: TrainConfig,
         averaged: dict[str, np.ndarray] | None = None,
+        selection: dict[str, np.ndarray] | None = None,
     ) -> None:
-        """Take in a finished epoch with the state dict after it, and that of the average of the weights."""
+        """Take in a finished epoch.
+
+        Args:
+            record: what was measured.
+            weights: state dict after it.
+            config: the settings.
+            averaged: state dict of the average of the weights, if there is one.
+            selection: state of the choice of images, if there is one.
+        """
         self.epoch = record.epoch
         self.weights = weights
         self.averaged_weights = averaged or {}
+        self.selection = selection or {}
         self.history.append(record.history_row())
         self.timing.append(record.timing_row())
         if record.best:

@@ -57,6 +57,17 @@ class Loss:
             logits, targets, weight=self.class_weights, label_smoothing=self.label_smoothing
         )
 
+    def each(self, raw: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each image without smoothing and class weights, float32 (B,).
+
+        Args:
+            raw: what the network put out, float32 (B, K) or (B, 1).
+            labels: int64 (B,).
+        """
+        if self.name == "squared-error":
+            return (raw[:, 0] - labels.to(raw.dtype)).square()
+        return F.cross_entropy(as_logits(raw, self.output), labels, reduction="none")
+
     def _squared_error(self, raw: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the (weighted) mean of (p - t)^2 with t the share of the second class."""
         shares = targets[:, 1] if targets.is_floating_point() else targets.to(raw.dtype)

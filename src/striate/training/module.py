@@ -79,9 +79,15 @@ class TrainingModule(lightning.LightningModule):
         """Leave `batch` where it is: the stepper moves what it needs."""
         return batch
 
-    def on_train_epoch_start(self) -> None:
-        """Draw order, augmentation and dropout from (seed, epoch) alone; freeze what the plan says."""
+    def prepare_epoch(self) -> None:
+        """Choose images and order of the epoch to come; Lightning asks for its length before it begins."""
+        selection = self.stepper.selection
         self.train_batches.set_epoch(self.course.epoch)
+        if selection is not None:
+            self.train_batches.choose(selection.positions(self.course.epoch))
+
+    def on_train_epoch_start(self) -> None:
+        """Draw dropout from (seed, epoch) alone; freeze what the plan says."""
         if self.plan is not None:
             freezing.apply(self.network, self.plan, self.course.epoch)
         seed_epoch(self.seed, self.course.epoch)
@@ -90,11 +96,12 @@ class TrainingModule(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Make one optimizer step."""
-        step = self.course.epoch * self.schedule.steps_per_epoch + batch_idx
+        steps, full = len(self.train_batches), self.schedule.steps_per_epoch
+        step = self.course.epoch * full + batch_idx * full / steps  # each epoch has its share of the schedule
         self.lr = self.peak_lr * self.schedule.factor(step, self.course.plateau.reductions)
         self.stepper.train(batch, self.lr, self.train_tally)
         every = 1 if self.stepper.device.type == "cpu" else _STEPS_BETWEEN_CHECKS
-        last = batch_idx + 1 == self.schedule.steps_per_epoch
+        last = batch_idx + 1 == steps
         with self.stepper.clock.part("logging"):
             if ((batch_idx + 1) % every == 0 or last) and not self.train_tally.is_finite():
                 self.stop_as_not_finite("the training loss", batch_idx + 1)

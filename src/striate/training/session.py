@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -33,6 +34,7 @@ from striate.training.module import Stop, TrainingModule
 from striate.training.optimizers import build_optimizer, restore_state, state_arrays, weights_of
 from striate.training.quiet import forked_generators, quiet_lightning
 from striate.training.records import Ending, EpochRecord, Fitted, Progress
+from striate.training.selection import Selection
 from striate.training.steps import Stepper
 from striate.training.tensorboard import TensorBoard
 
@@ -113,7 +115,6 @@ class Session:
                 StepEnd(self.config.epochs, interrupts, on_batch),
                 EpochEnd(self.config, self.val is not None, listeners),
             ]
-            self.train.set_epoch(self.course.epoch)  # Lightning may start the first epoch's iterator early
             try:
                 self._fit(callbacks, remaining)
             except Stop as stop:
@@ -140,6 +141,7 @@ class Session:
             self.config.seed,
             self.plan,
         )
+        module.prepare_epoch()
         self.network.train()
         with quiet_lightning():
             trainer = lightning.Trainer(
@@ -153,11 +155,13 @@ class Session:
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
                 use_distributed_sampler=False,
+                reload_dataloaders_every_n_epochs=int(self.stepper.selection is not None),  # lengths differ
             )
             trainer.fit(module, self.train, self.val)
 
     def _close(self, ending: Ending, message: str) -> Fitted:
         """Load the weights to keep into the network and return what came of the training."""
+        self.train.choose(None)
         network = self.network.to("cpu").to(memory_format=torch.contiguous_format)
         network.eval()
         now = weights_of(self.stepper.judged)
@@ -177,9 +181,18 @@ class Session:
             self.network.load_state_dict(values)
             restore_state(self.stepper.optimizer, self.network, checkpoint.optimizer)
             if self.stepper.average is not None:
-                updates = checkpoint.epoch * checkpoint.steps_per_epoch
+                updates = sum(self._steps(epoch) for epoch in range(checkpoint.epoch))
                 restore_average(self.stepper.average, checkpoint.averaged_weights, updates)
+            if self.stepper.selection is not None:
+                self.stepper.selection.restore(checkpoint.selection)
         return Course.resumed(checkpoint)
+
+    def _steps(self, epoch: int) -> int:
+        """Return the number of optimizer steps of an epoch, counted from 0."""
+        selection = self.stepper.selection
+        if selection is None:
+            return len(self.train)
+        return len(replace(self.train.grouping, n=selection.count(epoch)))
 
     def _write_checkpoint(self, record: EpochRecord) -> None:
         state = state_arrays(self.stepper.optimizer, self.network)
@@ -213,7 +226,12 @@ def build_stepper(
     network.to(engine.device).to(memory_format=layout)
     optimizer = build_optimizer(network, config, peak_lr(config), plan)
     average = make_average(network, config.ema_decay) if config.ema_decay else None
-    return Stepper(network, output, loss, optimizer, engine, config.clip_grad, average, train.clock)
+    selection = None
+    if config.hard_share < 1:
+        selection = Selection(len(train.images), config.batch_size, config.epochs, config.hard_share)
+    return Stepper(
+        network, output, loss, optimizer, engine, config.clip_grad, average, train.clock, selection
+    )
 
 
 def peak_lr(config: TrainConfig) -> float:

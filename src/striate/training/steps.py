@@ -13,6 +13,7 @@ from striate.stopwatch import UNTIMED, Clock
 from striate.training.devices import Engine
 from striate.training.losses import Loss, hard_labels, predicted_classes
 from striate.training.optimizers import set_lr
+from striate.training.selection import Selection
 
 if TYPE_CHECKING:
     from striate.data.loaders import Batch
@@ -54,6 +55,7 @@ class Stepper:
         clip_grad: largest norm of the gradient, or None.
         average: of the weights, updated after each step and evaluated in the network's place; None: none.
         clock: told the parts of a step.
+        selection: told the loss of each image trained on, if there is one.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Stepper:
         clip_grad: float | None = None,
         average: AveragedModel | None = None,
         clock: Clock = UNTIMED,
+        selection: Selection | None = None,
     ) -> None:
         self.network = network
         self.output = output
@@ -75,6 +78,7 @@ class Stepper:
         self.clip_grad = clip_grad
         self.average = average
         self.clock = clock
+        self.selection = selection
         self.device = torch.device(engine.device)
         self._bf16 = engine.precision == "bf16"
         self._channels_last = engine.memory_format == "channels-last"
@@ -95,6 +99,9 @@ class Stepper:
             loss = self.loss(raw, targets)
         with part("logging"):
             tally.add(loss, predicted_classes(raw.detach(), self.output), hard_labels(targets))
+            if self.selection is not None:
+                losses = self.loss.each(raw.detach(), targets)
+                self.selection.add(batch.indices.numpy(), losses.cpu().numpy())
         with part("backward"):
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

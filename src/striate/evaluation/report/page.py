@@ -115,6 +115,7 @@ def _sections(context: ReportContext) -> dict[str, Any]:
         "balance": classes.balance(context.counts, names),
         "settings": plain(context.config),
         "augmented": _is_augmented(context.config),
+        "hard_share": context.config.get("hard_share", 1.0),
         "environment": plain(_computed(context) | dict(context.environment)),
         "image_data": None if context.gallery is None else script_json(context.gallery),
         "page_data": script_json(_page_data(context, names, shown, explorer)),
