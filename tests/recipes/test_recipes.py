@@ -42,7 +42,8 @@ def test_every_recipe_that_comes_along_completes_to_valid_settings_at_each_level
     for level in recipe.levels:
         for data, target in level.reaches.items():
             config = complete(name, 5000, ["a", "b"], target=target, data=data)
-            assert config.epochs == min(recipes.recipe.MOST_EPOCHS, round(level.images / 5000))
+            passes = config.epochs * 5000 * (1 + config.hard_share) / 2
+            assert passes == pytest.approx(level.images, abs=2500)
             assert config.goal == target
 
 
@@ -92,6 +93,16 @@ def test_characters_are_not_flipped(own: str) -> None:
 def test_epochs_follow_from_the_number_of_images_within_bounds(own: str) -> None:
     epochs = [complete(own, images, ["cat", "dog"], target=0.6).epochs for images in (5, 500, 10**6)]
     assert epochs == [recipes.recipe.MOST_EPOCHS, 2, 1]
+
+
+@pytest.mark.parametrize(("share", "epochs"), [(1.0, 10), (0.6, 12), (0.25, 16)])
+def test_where_late_epochs_pass_over_fewer_images_there_are_more_of_them(
+    own: str, share: float, epochs: int
+) -> None:
+    config = complete(own, 100, ["cat", "dog"], target=0.6, hard_share=share)
+    assert config.epochs == epochs
+    passed = [1 - (1 - share) * epoch / (epochs - 1) for epoch in range(epochs)]
+    assert sum(passed) * 100 == pytest.approx(1000, rel=0.05)
 
 
 def test_an_epoch_has_four_batches_at_least_unless_their_size_was_given(own: str) -> None:

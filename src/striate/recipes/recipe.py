@@ -26,7 +26,8 @@ class Level(BaseModel):
     """How much is trained.
 
     Attributes:
-        images: that pass through the network in all; the epochs follow from the size of the data set.
+        images: that pass through the network in all; the epochs follow from the size of the data set, and
+            from the share of it that the later ones pass over (`hard_share`).
         reaches: measured test accuracy by data set, each in (0, 1].
         settings: of this level, before those of the recipe.
         pictures: settings where classes are things, whose mirror image shows the same.
@@ -187,14 +188,23 @@ def fitted(config: TrainConfig, images: int, class_names: Sequence[str]) -> Trai
         return config
     recipe = find(config.recipe)
     level = recipe.level(config.target, Path(config.data).stem)
-    found: dict[str, Any] = {"epochs": min(MOST_EPOCHS, max(1, round(level.images / images)))}
+    found: dict[str, Any] = {}
     for part in (recipe, level):
         found |= part.characters if are_characters(class_names) else part.pictures
     if config.batch_size == (recipe.settings | level.settings).get("batch_size"):
         most = min(images, max(2, images // LEAST_STEPS))
         config = config.model_copy(update={"batch_size": min(config.batch_size, most)})
     left_open = {name: value for name, value in found.items() if name not in config.model_fields_set}
+    if "epochs" not in config.model_fields_set:
+        share = left_open.get("hard_share", config.hard_share)
+        left_open["epochs"] = _epochs(level.images, images, share)
     return config_file.make(TrainConfig, config.model_dump(exclude_unset=True) | left_open)
+
+
+def _epochs(passes: int, images: int, hard_share: float) -> int:
+    """Return the epochs in which about `passes` images pass, the share falling evenly to `hard_share`."""
+    mean_share = (1 + hard_share) / 2
+    return min(MOST_EPOCHS, max(1, round(passes / (images * mean_share))))
 
 
 def are_characters(class_names: Iterable[str]) -> bool:
