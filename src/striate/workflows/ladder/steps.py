@@ -68,8 +68,8 @@ SMALLER_SIDES = (160, 128)
 """Of the input, for `full`, where larger images take too long."""
 LEAST_SIDE = 9
 """Pixels that an image must have for the net of the recipe `fast`."""
-LEFT_TO_THE_LADDER = {"val_fraction", "audit", "test_views"}
-"""Settings of a recipe that a ladder decides otherwise."""
+LEFT_TO_THE_LADDER = {"val_fraction", "audit", "test_views", "hard_share"}
+"""Settings of a recipe that a ladder decides otherwise; labels may be wrong, and its epochs cost alike."""
 
 Rung = tuple[Step, ...]
 """A step, and what is done instead where it does not fit into the time: the first that fits is done."""
