@@ -52,6 +52,7 @@ MEASUREMENTS = (
     "ladder.py hidden --budget 6m",
     "ladder.py plain --budget 2m",
     "ladder.py photos --data {data}/coffee-leaf.zip --budget 3m",
+    "ladder.py photos --data {data}/coffee-leaf.zip --budget 5m",
     "ladder.py photos --data {data}/coffee-leaf.zip --budget 15m",
     *(f"fast.py {name} --first-seed 1 --data {{data}}" for name in fast.EXPERIMENTS),
     *(f"accuracy.py {name} --data {{data}}" for name in accuracy.EXPERIMENTS),
