@@ -64,6 +64,7 @@ def test_none_unsets_what_can_be_unset_and_is_a_choice_elsewhere():
         ({"goal": ["0.8", "0.9"]}, {}, "no effect on the result"),
         ({"dropout": ["0", "0.0"]}, {}, "are the same network and training"),
         ({"batch_norm": ["off", "no"]}, {}, "are the same network and training"),
+        ({"hard_share": ["1", "0.5"]}, {"epochs": 1}, "are the same network and training"),
         ({"dropout": ["0.5"]}, {}, "expected two or more"),
         ({"seed": ["1", "2"]}, {}, "--seeds"),
         ({"data": ["a", "b"]}, {}, "different test images"),

@@ -206,5 +206,6 @@ def _identity(settings: TrainConfig) -> str:
     from striate.architectures import load_spec
 
     spec = load_spec(settings.model, settings.model_options)
-    values = settings.model_dump(mode="json", exclude={"model_options"})
+    idle = {"hard_share"} if settings.epochs == 1 else set()  # the first epoch passes over all images
+    values = settings.model_dump(mode="json", exclude={"model_options", *idle})
     return json.dumps([values, spec.to_dict()], sort_keys=True, default=str)
