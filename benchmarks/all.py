@@ -21,6 +21,7 @@ from pathlib import Path
 import accuracy
 import fast
 import processes
+import study
 
 LINE = "-" * 40
 SLOWED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -47,6 +48,7 @@ MEASUREMENTS = (
     "throughput.py {data}/cifar10.zip --precision 32",
     "throughput.py {data}/cifar10.zip --precision 32 --untuned-allocator",
     *(f"engine.py {what}" for what in ("conv", "depthwise", "pixels", "memory", "threads", "scaling")),
+    "engine.py lite0",
     "engine_steps.py",
     "engine_steps.py --memory",
     "ladder.py hidden --budget 6m",
@@ -54,6 +56,7 @@ MEASUREMENTS = (
     "ladder.py photos --data {data}/coffee-leaf.zip --budget 3m",
     "ladder.py photos --data {data}/coffee-leaf.zip --budget 5m",
     "ladder.py photos --data {data}/coffee-leaf.zip --budget 15m",
+    *(f"study.py {name} --data {{data}}" for name in study.STUDIES),
     *(f"fast.py {name} --first-seed 1 --data {{data}}" for name in fast.EXPERIMENTS),
     *(f"accuracy.py {name} --data {{data}}" for name in accuracy.EXPERIMENTS),
 )

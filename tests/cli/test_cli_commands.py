@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -195,6 +196,17 @@ def test_an_unknown_option_is_refused_with_the_nearest(striate):
 def test_a_traceback_is_shown_only_with_debug(striate):
     assert "Traceback" not in striate("train", "no-such-data").err
     assert "Traceback" in striate("train", "no-such-data", "--debug").err
+
+
+def test_a_file_that_goes_while_it_is_used_is_named(striate, stripes, monkeypatch):
+    def lose(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "run/history.csv")
+
+    monkeypatch.setattr("striate.workflows.train.Training.prepare", lose)
+    outcome = striate("train", stripes, *FAST)
+    assert outcome.status == 1
+    assert "run/history.csv: No such file or directory" in outcome.err
+    assert "should not happen" not in outcome.err
 
 
 def test_output_holds_no_colour_codes_away_from_a_terminal(striate, stripes):

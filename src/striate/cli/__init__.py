@@ -74,6 +74,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
         return "interrupted.", 130
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # arguments that cannot be parsed
         return str(error.format_message()), int(error.exit_code)
+    if isinstance(error, OSError) and error.filename is not None:  # deleted or locked while it was in use
+        return f"cannot use {error.filename}: {error.strerror}. Run it again with --debug to see where.", 1
     return (
         f"{type(error).__name__}: {error}\n"
         "this should not happen; run it again with --debug and report the traceback.",
