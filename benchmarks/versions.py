@@ -4,8 +4,8 @@
     python benchmarks/versions.py REVISION --data ../shared/data --pairs 5 --only digits
 
 The earlier version is taken from the repository, as `git archive` gives it, and runs with the libraries that
-are installed. Each run is a process of its own, from its start to the report, with images that a run before has
-decoded. Printed are medians and ranges of seconds, and of the ratio now / before, pair by pair.
+are installed. Each run is a process of its own, from its start to the report, with images that an earlier run
+has decoded. Printed are medians and ranges of seconds, and of the ratio now / before, pair by pair.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import processes
 
 ROOT = Path(__file__).resolve().parent.parent
 
+CIFAR10 = "{data}/cifar10.zip --fraction 0.1 --epochs 3 --no-audit"
+
 COMMANDS = {
     "digits": "digits",
-    "mynet": "{data}/cifar10.zip --fraction 0.1 --epochs 3 --no-audit",
-    "custom-cnn": "{data}/cifar10.zip --model custom-cnn --batch-size 256 --fraction 0.1 --epochs 3 --no-audit",
+    "mynet": CIFAR10,
+    "custom-cnn": f"{CIFAR10} --model custom-cnn --batch-size 256",
     "numpy": "digits --model simple-cnn --engine numpy --epochs 5",
 }
 """Arguments of `striate train`, by name."""
