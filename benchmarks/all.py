@@ -42,6 +42,8 @@ MEASUREMENTS = (
     "transfer.py coffee {data}/coffee-leaf.zip",
     "transfer.py resplits {data}/coffee-leaf.zip",
     "transfer.py features --images 200",
+    "heads.py {data}/coffee-leaf.zip --images 1905 400 100",
+    "heads.py {data}/cifar10.zip --images 2000 200 --option model=lite0 fraction=0.06 val_fraction=0.02",
     *(f"transfer.py memory --images {images}" for images in (1000, 4000, 20_000)),
     "throughput.py {data}/cifar10.zip",
     "throughput.py {data}/cifar10.zip --untuned-allocator",

@@ -1,7 +1,7 @@
 """Whether training became slower since an earlier version: the same commands with both, in turns.
 
     python benchmarks/versions.py REVISION
-    python benchmarks/versions.py REVISION --data ../shared/data --pairs 5 --only digits
+    python benchmarks/versions.py REVISION --data ../shared/data --pairs 5 --only digits --now=--no-audit
 
 The earlier version is taken from the repository, as `git archive` gives it, and runs with the libraries that
 are installed. Each run is a process of its own, from its start to the report, with images that an earlier run
@@ -21,7 +21,7 @@ import processes
 
 ROOT = Path(__file__).resolve().parent.parent
 
-CIFAR10 = "{data}/cifar10.zip --fraction 0.1 --epochs 3 --no-audit"
+CIFAR10 = "{data}/cifar10.zip --fraction 0.1 --epochs 3"
 
 COMMANDS = {
     "digits": "digits",
@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("revision", help="of git: the earlier version")
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--now", action="append", default=[], help="option of the present version alone")
     parser.add_argument("--only", default="", help="commands whose name contains this")
     arguments = parser.parse_args()
     print(f"{processes.hardware()}\nbefore: {arguments.revision}\n")
@@ -48,7 +49,8 @@ def main() -> None:
         for name, words in COMMANDS.items():
             if arguments.only in name:
                 train = words.format(data=arguments.data).split()
-                print(row(name, train, before, Path(folder), arguments.pairs), flush=True)
+                versions = {"before": (before, train), "now": (ROOT / "src", [*train, *arguments.now])}
+                print(row(name, versions, Path(folder), arguments.pairs), flush=True)
 
 
 def extract(revision: str, folder: Path) -> Path:
@@ -61,12 +63,18 @@ def extract(revision: str, folder: Path) -> Path:
     return folder / "src"
 
 
-def row(name: str, words: list[str], before: Path, folder: Path, pairs: int) -> str:
-    """Return the Markdown row of a command: a run of each to warm up, then in turns."""
-    sources = {"before": before, "now": ROOT / "src"}
-    taken: dict[str, list[float]] = {version: [] for version in sources}
+def row(name: str, versions: dict[str, tuple[Path, list[str]]], folder: Path, pairs: int) -> str:
+    """Return the Markdown row of a command: a run of each to warm up, then in turns.
+
+    Args:
+        name: of the command.
+        versions: source and arguments of `striate train` of each, by "before" and "now".
+        folder: for what the runs write.
+        pairs: that are counted.
+    """
+    taken: dict[str, list[float]] = {version: [] for version in versions}
     for turn in range(pairs + 1):
-        for version, source in sources.items():
+        for version, (source, words) in versions.items():
             out = folder / f"{name}-{version}-{turn}"
             command = ["-m", "striate", "train", *words, "--quiet", "--out", str(out)]
             environment = {"PYTHONPATH": str(source), "STRIATE_CACHE": str(folder / f"cache-{version}")}

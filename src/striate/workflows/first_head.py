@@ -1,4 +1,4 @@
-"""A new head that begins where a logistic regression on the network's features ends."""
+"""A new head that begins where a linear classifier of the network's features ends."""
 
 from __future__ import annotations
 

@@ -281,7 +281,7 @@ def _train_head(
     if config.head_hidden is None:
         return linear, []
     hidden = train_hidden_head(*samples, config.head_hidden, dropout=config.head_dropout, **common)
-    compared = f"log loss {hidden.loss:.4f} on held-out folds, {linear.loss:.4f} of a linear head"
+    compared = f"log loss {hidden.loss:.4f} on held-out folds, {linear.loss:.4f} of logistic regression"
     verdict = "is worth its place" if hidden.loss < linear.loss else "gains nothing: leave out --head-hidden"
     return hidden, [f"The hidden layer {verdict} ({compared})."]
 

@@ -1,0 +1,98 @@
+"""The discriminant analysis against scikit-learn's, and what its mean with a logistic regression comes to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+from striate.features.axes import LinearHead, PrincipalAxes
+from striate.features.discriminant import SHARE, blended, discriminant
+from striate.features.heads import train_head
+from striate.features.logistic import cross_entropy, fit_head
+
+
+def samples(count: int, size: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels, and float32 (N, F) around the classes' means; features depend on one another."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(count) % classes
+    mixing = np.random.default_rng(1).normal(size=(size, size)) / np.sqrt(size)
+    means = np.random.default_rng(2).normal(size=(classes, size))
+    features = 0.2 * means[labels] + generator.normal(size=(count, size)) @ mixing
+    return features.astype(np.float32), labels
+
+
+def head_of(axes: PrincipalAxes, labels: np.ndarray, classes: int, shrinkage: float) -> LinearHead:
+    found = discriminant(axes, labels, classes, shrinkage)
+    assert found is not None
+    return axes.head(*found)
+
+
+@pytest.mark.parametrize("shrinkage", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("classes", [2, 5])
+def test_it_is_that_of_scikit_learn(classes: int, shrinkage: float) -> None:
+    features, labels = samples(160, 24, classes)
+    labels[:20] = 0  # classes of unlike size
+    axes = PrincipalAxes(features)
+    scaled = (features.astype(np.float64) - axes.mean) / axes.scale
+    other = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(scaled, labels)
+    logits = head_of(axes, labels, classes, shrinkage).logits(features).astype(np.float64)
+    expected = other.predict_log_proba(scaled)
+    found = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+def test_with_fewer_samples_than_features_it_is_the_covariance_shrunk_in_their_span() -> None:
+    features, labels = samples(30, 80, 3)
+    axes = PrincipalAxes(features)
+    found = discriminant(axes, labels, 3, 0.4)
+    assert found is not None
+    points = axes.coordinates.astype(np.float64)
+    means = np.stack([points[labels == label].mean(axis=0) for label in range(3)])
+    apart = points - means[labels]
+    within = apart.T @ apart / len(points)
+    shrunk = 0.6 * within + 0.4 * np.trace(within) / len(within) * np.eye(len(within))
+    weight = np.linalg.solve(shrunk, means.T).T
+    bias = np.log(1 / 3) - 0.5 * (weight * means).sum(axis=1)
+    np.testing.assert_allclose(found[0], weight - weight.mean(axis=0), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found[1], bias - bias.mean(), rtol=1e-3, atol=1e-3)
+
+
+def test_the_head_is_the_mean_of_both_at_the_same_spread() -> None:
+    features, labels = samples(60, 40, 3)
+    axes = PrincipalAxes(features)
+    logistic = fit_head(axes, labels, 3, 0.1)
+    head = blended(axes, labels, 3, logistic, logistic.logits(features))
+    rest = (head.logits(features) - (1 - SHARE) * logistic.logits(features)) / SHARE
+    spreads = [
+        (logits - logits.mean(axis=1, keepdims=True)).std() for logits in (rest, logistic.logits(features))
+    ]
+    assert spreads[0] == pytest.approx(spreads[1], rel=1e-3)
+    other = head_of(axes, labels, 3, 0.3).logits(features)
+    assert np.corrcoef(rest.ravel(), other.ravel())[0, 1] == pytest.approx(1, abs=1e-4)
+
+
+def test_it_answers_new_samples_better_than_logistic_regression_alone() -> None:
+    losses = []
+    for seed in range(3):
+        features, labels = samples(120, 200, 4, seed)
+        new, answers = samples(2000, 200, 4, 100 + seed)
+        axes = PrincipalAxes(features)
+        trained = train_head(features, labels, 4, axes=axes)
+        logistic = fit_head(axes, labels, 4, trained.choice.strength, trained.choice.solutions)
+        losses.append([cross_entropy(head.logits(new), answers) for head in (trained.head, logistic)])
+    ours, alone = np.mean(losses, axis=0)
+    assert ours < alone
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [([0, 1, 2, 3], 4), ([0, 0, 1, 1], 3)],
+    ids=["one sample a class", "a class without samples"],
+)
+def test_where_it_cannot_be_the_logistic_regression_stays(labels: list[int], classes: int) -> None:
+    features, _ = samples(4, 6, 2)
+    axes = PrincipalAxes(features)
+    logistic = LinearHead(np.ones((classes, 6), np.float32), np.zeros(classes, np.float32))
+    logits = logistic.logits(features)
+    assert blended(axes, np.asarray(labels), classes, logistic, logits) is logistic
