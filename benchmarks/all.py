@@ -51,6 +51,7 @@ MEASUREMENTS = (
     "throughput.py {data}/cifar10.zip --precision 32 --untuned-allocator",
     *(f"engine.py {what}" for what in ("conv", "depthwise", "pixels", "memory", "threads", "scaling")),
     "engine.py lite0",
+    "versions.py 04d4b04 --data {data} --now=--no-audit",
     "engine_steps.py",
     "engine_steps.py --memory",
     "ladder.py hidden --budget 6m",

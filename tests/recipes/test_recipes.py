@@ -41,9 +41,9 @@ def test_every_recipe_that_comes_along_completes_to_valid_settings_at_each_level
     recipe = recipes.find(name)
     for level in recipe.levels:
         for data, target in level.reaches.items():
-            config = complete(name, 5000, ["a", "b"], target=target, data=data)
-            passes = config.epochs * 5000 * (1 + config.hard_share) / 2
-            assert passes == pytest.approx(level.images, abs=2500)
+            config = complete(name, 10_000, ["a", "b"], target=target, data=data)
+            passes = config.epochs * 10_000 * (1 + config.hard_share) / 2
+            assert passes == pytest.approx(level.images, abs=5000)
             assert config.goal == target
 
 
