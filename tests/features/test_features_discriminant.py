@@ -87,12 +87,14 @@ def test_it_answers_new_samples_better_than_logistic_regression_alone() -> None:
 
 @pytest.mark.parametrize(
     ("labels", "classes"),
-    [([0, 1, 2, 3], 4), ([0, 0, 1, 1], 3)],
-    ids=["one sample a class", "a class without samples"],
+    [([0, 1, 2, 3], 4), ([0, 0, 1, 1], 3), ([0, 1, 1, 0], 2)],
+    ids=["one sample a class", "a class without samples", "means that are the same"],
 )
 def test_where_it_cannot_be_the_logistic_regression_stays(labels: list[int], classes: int) -> None:
-    features, _ = samples(4, 6, 2)
+    features = np.array([[1, 2, -3], [1, 2, -3], [-1, -2, 3], [-1, -2, 3]], np.float32)
+    if classes == 4:
+        features, _ = samples(4, 6, 4)
     axes = PrincipalAxes(features)
-    logistic = LinearHead(np.ones((classes, 6), np.float32), np.zeros(classes, np.float32))
+    logistic = LinearHead(np.ones((classes, features.shape[1]), np.float32), np.zeros(classes, np.float32))
     logits = logistic.logits(features)
     assert blended(axes, np.asarray(labels), classes, logistic, logits) is logistic

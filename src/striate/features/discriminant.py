@@ -40,8 +40,8 @@ def blended(
         axes: R coordinates of N samples.
         labels: int64 (N,).
         num_classes: K.
-        logistic: the head to be blended; returned as it is where a class has no sample, or none has two that
-            differ.
+        logistic: the head to be blended; returned as it is where a class has no sample, none has two that
+            differ, or the means of all are the same.
         logits: float32 (N, K), its, of the samples.
     """
     found = discriminant(axes, labels, num_classes)
@@ -49,6 +49,8 @@ def blended(
         return logistic
     weight, bias = found
     spread = _spread(axes.coordinates @ weight.T + bias)
+    if spread == 0:
+        return logistic
     scale = np.float32(SHARE * _spread(logits) / spread)
     other = axes.head(scale * weight, scale * bias)
     kept = np.float32(1 - SHARE)
