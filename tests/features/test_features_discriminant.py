@@ -8,12 +8,12 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from striate.features.axes import LinearHead, PrincipalAxes
 from striate.features.discriminant import SHARE, blended, discriminant
-from striate.features.heads import train_head
+from striate.features.heads import held_out_loss, train_head
 from striate.features.logistic import cross_entropy, fit_head
 
 
 def samples(count: int, size: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return labels, and float32 (N, F) around the classes' means; features depend on one another."""
+    """Return float32 (N, F) around the classes' means, which depend on one another, and labels."""
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % classes
     mixing = np.random.default_rng(1).normal(size=(size, size)) / np.sqrt(size)
@@ -39,7 +39,7 @@ def test_it_is_that_of_scikit_learn(classes: int, shrinkage: float) -> None:
     logits = head_of(axes, labels, classes, shrinkage).logits(features).astype(np.float64)
     expected = other.predict_log_proba(scaled)
     found = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    np.testing.assert_allclose(found, expected, atol=2e-3)
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # logits of up to some tens, in float32
 
 
 def test_with_fewer_samples_than_features_it_is_the_covariance_shrunk_in_their_span() -> None:
@@ -54,6 +54,7 @@ def test_with_fewer_samples_than_features_it_is_the_covariance_shrunk_in_their_s
     shrunk = 0.6 * within + 0.4 * np.trace(within) / len(within) * np.eye(len(within))
     weight = np.linalg.solve(shrunk, means.T).T
     bias = np.log(1 / 3) - 0.5 * (weight * means).sum(axis=1)
+    # coordinates are float32, and the weakest axes hold a thousandth of the strongest's power
     np.testing.assert_allclose(found[0], weight - weight.mean(axis=0), rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found[1], bias - bias.mean(), rtol=1e-3, atol=1e-3)
 
@@ -83,6 +84,23 @@ def test_it_answers_new_samples_better_than_logistic_regression_alone() -> None:
         losses.append([cross_entropy(head.logits(new), answers) for head in (trained.head, logistic)])
     ours, alone = np.mean(losses, axis=0)
     assert ours < alone
+
+
+def test_the_held_out_loss_is_of_samples_that_the_head_has_not_seen() -> None:
+    features, labels = samples(120, 200, 4)
+    learnable = held_out_loss(features, labels, 4, 0.1)
+    by_chance = held_out_loss(features, np.random.default_rng(5).permutation(labels), 4, 0.1)
+    assert learnable < 0.5 * np.log(4)
+    assert by_chance > np.log(4)  # though 120 samples of 200 features can be told apart by heart
+
+
+def test_groups_are_held_out_together() -> None:
+    features, _ = samples(60, 200, 3)
+    labels = np.random.default_rng(6).permutation(60) % 3
+    twice, answers = np.repeat(features, 2, axis=0), np.repeat(labels, 2)
+    groups = [f"image {number // 2}" for number in range(120)]
+    apart, together = (held_out_loss(twice, answers, 3, 0.1, groups=given) for given in (None, groups))
+    assert apart < np.log(3) < together  # labels are by chance: only a copy that was seen tells them
 
 
 @pytest.mark.parametrize(

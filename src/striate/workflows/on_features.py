@@ -272,17 +272,19 @@ def _train_head(
     """Return the head on the training images' features, and what to say of it."""
     from striate.features import train_head
     from striate.features.axes import kept_axes
+    from striate.features.heads import held_out_loss
     from striate.features.hidden_layer import train_hidden_head
 
     samples = (features, sets.train.labels, len(sets.class_names))
     axes = kept_axes(features, network.levels)
-    common: dict[str, Any] = {"axes": axes, "groups": _groups(sets), "seed": config.seed}
-    linear = train_head(*samples, **common)
+    dealt: dict[str, Any] = {"groups": _groups(sets), "seed": config.seed}
+    linear = train_head(*samples, axes=axes, **dealt)
     if config.head_hidden is None:
         return linear, []
-    hidden = train_hidden_head(*samples, config.head_hidden, dropout=config.head_dropout, **common)
-    compared = f"log loss {hidden.loss:.4f} on held-out folds, {linear.loss:.4f} of logistic regression"
-    verdict = "is worth its place" if hidden.loss < linear.loss else "gains nothing: leave out --head-hidden"
+    hidden = train_hidden_head(*samples, config.head_hidden, dropout=config.head_dropout, axes=axes, **dealt)
+    loss = held_out_loss(*samples, linear.choice.strength, levels=network.levels, **dealt)
+    compared = f"log loss {hidden.loss:.4f} on held-out folds, {loss:.4f} of a linear head"
+    verdict = "is worth its place" if hidden.loss < loss else "gains nothing: leave out --head-hidden"
     return hidden, [f"The hidden layer {verdict} ({compared})."]
 
 
