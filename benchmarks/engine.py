@@ -7,9 +7,8 @@
     python benchmarks/engine.py memory
     python benchmarks/engine.py threads
     python benchmarks/engine.py scaling
-    python benchmarks/engine.py lite0
 
-Each takes less than four minutes on two quiet cores and prints tables in Markdown. The last four run in mode
+Each takes less than four minutes on two quiet cores and prints tables in Markdown. The last three run in mode
 *best* unless `--mode` says otherwise.
 
 Forward and backward (all three gradients) in float32, the same number of threads for both, the libraries
@@ -90,15 +89,13 @@ DEPTHWISE = {
 
 REFERENCE_A = Shape(256, 3, 32, 64)
 
-LITE0_BATCH = 16
-
 PAUSE_SECONDS = 0.05
 """Before a turn: OpenMP's threads spin on for milliseconds after torch's turn, on a core that others need."""
 
 WARM_UP = 2
 """Steps of a turn that are not counted: threads that slept wake up on one core, and part after a while."""
 
-ONE_MODE = ("memory", "threads", "scaling", "lite0")
+ONE_MODE = ("memory", "threads", "scaling")
 """Measurements that a default allocator changes little."""
 
 Name = TypeVar("Name")
@@ -395,20 +392,6 @@ def pixels(arguments: argparse.Namespace) -> None:
     print(f"| {REFERENCE_A} | {slow * 1e3:.0f} | {fast * 1e3:.1f} | **{slow / fast:.1f}** |")
 
 
-def lite0(arguments: argparse.Namespace) -> None:
-    """Print how many images a second the pretrained EfficientNet-Lite0 names in NumPy."""
-    from striate import backbones
-
-    _begin(arguments.mode)
-    network = backbones.load("lite0").build("numpy")
-    images = np.random.default_rng(0).standard_normal((LITE0_BATCH, 3, 224, 224), dtype=np.float32)
-    network.predict(images)
-    taken = take_turns({"lite0": lambda: network.predict(images)}, arguments.rounds)["lite0"]
-    print(
-        f"{processes.spread([LITE0_BATCH / seconds for seconds in taken], 1)} images of 224 x 224 a second."
-    )
-
-
 MEASUREMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "conv": conv,
     "depthwise": depthwise,
@@ -416,7 +399,6 @@ MEASUREMENTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "scaling": scaling,
     "threads": threads,
     "pixels": pixels,
-    "lite0": lite0,
 }
 
 

@@ -1,7 +1,8 @@
-"""What the head on frozen features gains from being the mean of two, on images that were held out.
+r"""What the head on frozen features gains from being the mean of two, on images that were held out.
 
     python benchmarks/heads.py ../shared/data/coffee-leaf.zip --images 1905 400 100
-    python benchmarks/heads.py ../shared/data/cifar10.zip --images 2000 200 --option model=lite0 fraction=0.06
+    python benchmarks/heads.py ../shared/data/cifar10.zip --images 2000 200 --rounds 5 \
+        --option model=lite0 fraction=0.06 val_fraction=0.02
 
 Training and validation images are dealt out anew in each of `--rounds`: so many are learned from, the others
 answered. The test images are not looked at. Copies of an image may fall on both sides, for either head.
