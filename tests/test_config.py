@@ -28,6 +28,7 @@ def make(**settings):
         ({"mixup": 0.2, "cutmix": 1.0}, "mixup and cutmix exclude each other"),
         ({"nesterov": True}, "nesterov is a form of sgd's momentum"),
         ({"permute_pixels": 0, "augment": "photo"}, "permute-pixels leaves no picture"),
+        ({"early_stopping": 3, "best_by": "last"}, "best-by last chooses none; leave one out"),
         ({"goal": 75}, "goal is 75: expected a number less than or equal to 1"),
     ],
 )

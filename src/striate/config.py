@@ -207,8 +207,8 @@ class TrainConfig(TransferConfig, DataConfig):
     )
 
     early_stopping: int | None = Field(None, ge=1, description="end after so many epochs without gain")
-    best_by: Literal["val_loss", "val_accuracy"] = Field(
-        "val_loss", description="what the best epoch is best by"
+    best_by: Literal["val_loss", "val_accuracy", "last"] = Field(
+        "val_loss", description="what the epoch whose weights are kept is best by; last: none is chosen"
     )
     engine: Literal["torch", "numpy", "cupy"] = Field(
         "torch", description="what computes: PyTorch, or the glass box in NumPy or on a GPU"
@@ -257,6 +257,15 @@ class TrainConfig(TransferConfig, DataConfig):
         if self.hard_share < 1 and (self.mixup or self.cutmix):
             raise ValueError(
                 "hard-share goes by the loss of each image, and mixup and cutmix blend images; choose one"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _stopped_by_a_choice(self) -> Self:
+        if self.early_stopping is not None and self.best_by == "last":
+            raise ValueError(
+                "early-stopping counts epochs after the best one, and best-by last chooses none; "
+                "leave one out, or say --best-by val_loss"
             )
         return self
 

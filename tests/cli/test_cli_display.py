@@ -34,7 +34,7 @@ def shown(quiet: bool = False, terminal: bool = False) -> str:
 def test_away_from_a_terminal_there_is_a_line_an_epoch_and_no_bar():
     text = shown()
     assert (
-        "epoch 2/4   train loss 0.5000 accuracy 81.2%   val loss 0.6000 accuracy 79.0%   3.2 s   best" in text
+        "epoch 2/4   train loss 0.5000 accuracy 81.2%   val loss 0.6000 accuracy 79.0%   3.2 s   kept" in text
     )
     assert "images/s" not in text
     assert "\x1b" not in text
@@ -98,7 +98,7 @@ def test_a_terminal_shows_the_last_epoch_and_the_best_so_far():
         listener.stage("evaluating test", 1, 2)
     assert "0.7000" in live
     assert "75.0%" in live
-    assert "best: epoch 2" in live
+    assert "kept: epoch 2" in live
     assert "epoch 3/4   train loss" not in live  # no line an epoch: the display stays in place
     rest = buffer.getvalue()[len(live) :]
     assert "epoch 3/4   train loss 0.4000 accuracy 90.0%   val loss 0.7000 accuracy 75.0%" in rest

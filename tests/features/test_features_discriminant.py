@@ -116,3 +116,13 @@ def test_where_it_cannot_be_the_logistic_regression_stays(labels: list[int], cla
     logistic = LinearHead(np.ones((classes, features.shape[1]), np.float32), np.zeros(classes, np.float32))
     logits = logistic.logits(features)
     assert blended(axes, np.asarray(labels), classes, logistic, logits) is logistic
+
+
+@pytest.mark.parametrize("size", [8, 64], ids=["fewer features than samples", "more"])
+@pytest.mark.parametrize("value", [0.0, 0.1])
+def test_features_that_are_all_alike_give_the_shares_of_the_classes(size: int, value: float) -> None:
+    features = np.full((40, size), value, np.float32)
+    labels = np.repeat([0, 1], [30, 10])
+    logits = train_head(features, labels, 2).head.logits(features).astype(np.float64)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, np.tile([0.75, 0.25], (40, 1)), atol=0.01)

@@ -191,6 +191,16 @@ def test_the_best_epoch_is_the_first_of_the_best(best_by: str, tmp_path: Path) -
     assert marked[-1] == fitted.best_epoch
 
 
+def test_the_last_epoch_is_kept_whatever_its_validation_loss(tmp_path: Path) -> None:
+    settings = {"epochs": 8, "lr": 0.2, "schedule": "constant", "optimizer": "adam"}
+    chosen = run(tmp_path / "chosen", make_config(**settings))
+    last = run(tmp_path / "last", make_config(**settings, best_by="last"))
+    assert chosen.best_epoch < last.best_epoch == 8
+    assert last.history[-1]["val_loss"] == chosen.history[-1]["val_loss"] > min(
+        row["val_loss"] for row in last.history
+    )
+
+
 def test_early_stopping_ends_after_epochs_without_gain(tmp_path: Path) -> None:
     config = make_config(epochs=30, lr=0.3, schedule="constant", optimizer="adam", early_stopping=2)
     fitted = run(tmp_path, config)

@@ -231,13 +231,13 @@ class _Display(Progress):
 
 
 def _epoch_table(record: EpochRecord, best: EpochRecord | None) -> Table:
-    """Two rows: the last epoch and the best so far."""
+    """Two rows: the last epoch, and the one whose weights are kept so far."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for column in ("", "train loss", "accuracy", "val loss", "accuracy"):
         table.add_column(column, justify="right" if column else "left", header_style="dim")
     rows = [(f"epoch {record.epoch}", record)]
     if best is not None and record.val_loss is not None:
-        rows.append((f"best: epoch {best.epoch}", best))
+        rows.append((f"kept: epoch {best.epoch}", best))
     for name, row in rows:
         table.add_row(name, *_cells(row))
     return table
@@ -257,5 +257,5 @@ def _epoch_line(record: EpochRecord, epochs: int) -> str:
         parts.append(f"val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.1%}")
     parts.append(f"{record.seconds:.1f} s")
     if record.best and record.val_loss is not None:
-        parts.append("best")
+        parts.append("kept")
     return "   ".join(parts)

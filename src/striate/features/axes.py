@@ -84,9 +84,10 @@ class PrincipalAxes:
             return
         self.spanning = centred
         kept = power > power[-1] * 1e-6
-        self.power = power[kept]
+        kept[-1] = True  # where nothing varies too
+        self.power = np.maximum(power[kept], 0)
         length = np.sqrt(np.float32(n) * self.power)
-        self.combinations = directions[:, kept] / length
+        self.combinations = directions[:, kept] / np.where(length > 0, length, 1)
         self.coordinates = directions[:, kept] * length
 
     def leading(self, share: float, least: int) -> Self:

@@ -108,9 +108,9 @@ class Course:
     def is_best(self, val_loss: float | None, val_accuracy: float | None, best_by: str) -> bool:
         """Whether an epoch with these values is better than all before; of equal ones the earliest is best.
 
-        Without a validation split every epoch is, so that the last is kept.
+        By `last`, and without a validation split, every epoch is, so that the last is kept.
         """
-        if val_loss is None or val_accuracy is None or not self.best_epoch:
+        if best_by == "last" or val_loss is None or val_accuracy is None or not self.best_epoch:
             return True
         best = self.history[self.best_epoch - 1]
         if best_by == "val_accuracy":

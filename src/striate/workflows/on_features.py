@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 IGNORED = (
     "epochs", "batch_size", "lr", "optimizer", "momentum", "nesterov", "weight_decay", "schedule",
     "step_epochs", "step_factor", "patience", "warmup_epochs", "label_smoothing", "class_weights", "augment",
-    "mixup", "cutmix", "clip_grad", "ema_decay", "early_stopping", "tensorboard", "goal",
+    "mixup", "cutmix", "clip_grad", "ema_decay", "early_stopping", "best_by", "tensorboard", "goal",
 )  # fmt: skip
 """Settings of a training by gradient steps, which this one has none of."""
 
