@@ -196,8 +196,10 @@ def test_the_last_epoch_is_kept_whatever_its_validation_loss(tmp_path: Path) -> 
     chosen = run(tmp_path / "chosen", make_config(**settings))
     last = run(tmp_path / "last", make_config(**settings, best_by="last"))
     assert chosen.best_epoch < last.best_epoch == 8
-    assert last.history[-1]["val_loss"] == chosen.history[-1]["val_loss"] > min(
-        row["val_loss"] for row in last.history
+    assert (
+        last.history[-1]["val_loss"]
+        == chosen.history[-1]["val_loss"]
+        > min(row["val_loss"] for row in last.history)
     )
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,9 @@ from PIL import Image
 import striate
 from striate.errors import RunError, UserError
 from striate.schemas import Predictions
-from striate.workflows.ladder import climbing
+from striate.workflows.ladder import climbing, record
 from striate.workflows.ladder.budget import Clock, in_words, parse_budget, process_started
-from striate.workflows.ladder.record import FEWEST_DECISIVE, judge
+from striate.workflows.ladder.record import FEWEST_DECISIVE, judge, mirror_test
 from striate.workflows.ladder.steps import Step, photo_steps, small_image_steps
 from striate.workflows.listener import Listener
 
@@ -74,6 +75,18 @@ def test_the_p_value_is_that_of_the_exact_binomial_test():
     assert judge(new, before).p_value == pytest.approx(stats.binomtest(9, 12, 0.5).pvalue)
 
 
+@pytest.mark.parametrize(("lost", "turned"), [(0, ()), (9, ()), (12, ("a",))])
+def test_a_class_is_turned_where_most_of_its_mirror_images_are_lost(lost, turned):
+    upright = predictions([True] * 20)
+    mirrored = predictions([False] * lost + [True] * (20 - lost))
+    found = mirror_test(upright, mirrored)
+    assert (found.right, found.images, found.turned) == (20 - lost, 20, turned)
+
+
+def test_a_class_of_few_images_is_not_called_turned():
+    assert mirror_test(predictions([True] * 4), predictions([False] * 4)).turned == ()
+
+
 @pytest.mark.parametrize(
     "rungs", [photo_steps(), *(small_image_steps(side, kind) for side in (8, 28) for kind in (True, False))]
 )
@@ -81,6 +94,18 @@ def test_every_step_names_settings_that_exist(rungs):
     for rung in rungs:
         for step in rung:
             striate.config.make(striate.config.TrainConfig, {"data": "x", **step.settings})
+
+
+@pytest.mark.parametrize("side", [8, 28])
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_each_step_on_small_images_is_wider_than_the_one_before(side, mirrored):
+    steps = [step for rung in small_image_steps(side, mirrored) for step in rung]
+    assert len(steps) == 3
+    widths = [step.settings["model_options"]["width"] for step in steps]
+    assert widths == sorted(set(widths))
+    assert {step.settings["augment"] for step in steps} == (
+        {"shift"} if not mirrored else {"alternate"} if side == 28 else {"flip-crop"}
+    )
 
 
 def test_photos_are_never_mirrored():
@@ -138,7 +163,7 @@ def guessing(name):
 def two_steps(monkeypatch):
     """A step that does not learn, and one that does."""
     rungs = (guessing("first"), tiny("second", 12, 4, lr=0.01))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_, **__: rungs)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +191,7 @@ def test_a_budget_shorter_than_one_step_says_what_would_fit_and_leaves_nothing(s
 def test_a_step_trains_on_few_images_until_its_updates_are_made(stripes, monkeypatch, tmp_path):
     settings = {"model": "mynet", "model_options": {"width": 4}, "batch_size": 40}
     step = Step("first", settings, least_epochs=1, most_epochs=2, most_updates=6)
-    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: ((step,),))
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_, **__: ((step,),))
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
     (first,) = run.ladder()["steps"]
     assert first["epochs"] == first["epochs_run"] == 3  # of two batches
@@ -176,15 +201,57 @@ def test_small_images_take_the_size_that_the_user_names(stripes, monkeypatch, tm
     sides = []
     chosen = climbing.small_image_steps
 
-    def steps(side, characters):
+    def steps(side, mirrored):
         sides.append(side)
-        chosen(side, characters)
+        chosen(side, mirrored)
         return (guessing("first"),)
 
     monkeypatch.setattr(climbing, "small_image_steps", steps)
     run = striate.train(stripes, budget=AMPLE, image_size=12, out=tmp_path / "run")
-    assert sides == [12]
+    assert set(sides) == {12}
     assert run.ladder()["steps"][0]["side"] == run.config().image_size == 12
+
+
+@pytest.mark.parametrize(
+    ("names", "turned"),
+    [
+        (("flat", "upright"), []),
+        (("deg000", "deg045", "deg090", "deg135"), ["deg045", "deg135"]),
+    ],
+)
+def test_images_are_mirrored_where_the_first_step_knows_them_in_a_mirror(
+    names, turned, write_stripes, monkeypatch, tmp_path
+):
+    sizes = {"train": 60, "val": 30, "test": 4}
+    counts = {f"{split}/{name}": size for split, size in sizes.items() for name in names}
+    write_stripes(tmp_path / "stripes", counts)
+
+    def steps(side, mirrored):
+        augment = "flip-crop" if mirrored else "shift"
+        return tuple(tiny(name, 12, 5, lr=0.01, augment=augment) for name in ("first", "second"))
+
+    monkeypatch.setattr(climbing, "small_image_steps", steps)
+    monkeypatch.setattr(climbing._Ladder, "_nothing_to_gain", lambda self, kept: "")
+    monkeypatch.setattr(record, "judge", lambda new, before: record.Verdict(9, 0, 0.004, True))
+    run = striate.train(tmp_path / "stripes", budget=AMPLE, out=tmp_path / "run")
+    first, second = run.ladder()["steps"]
+    assert first["mirroring"]["turned"] == turned
+    assert first["mirroring"]["images"] == 30 * len(names)
+    assert second["mirroring"] is None
+    assert run.config().augment == ("shift" if turned else "flip-crop")
+    assert ("so no step mirrors" if turned else "so later steps mirror") in run.report.read_text()
+
+
+def test_nobody_asks_of_characters_whether_they_may_be_mirrored(stripes, two_steps, tmp_path):
+    run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
+    assert [step["mirroring"] for step in run.ladder()["steps"]] == [None, None]
+
+
+def test_a_short_budget_is_spent_on_the_first_step(stripes, monkeypatch, tmp_path):
+    (step,) = tiny("first", 4, 1)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_, **__: ((replace(step, share=1e-9),),))
+    run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
+    assert run.ladder()["steps"][0]["epochs_run"] == 1
 
 
 def test_the_better_step_is_kept_and_everything_is_told(stripes, two_steps, tmp_path):
@@ -213,7 +280,7 @@ def test_the_better_step_is_kept_and_everything_is_told(stripes, two_steps, tmp_
 
 def test_a_step_that_is_not_better_is_not_kept(stripes, monkeypatch, tmp_path):
     rungs = (tiny("first", 12, 4, lr=0.01), guessing("second"))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_, **__: rungs)
     monkeypatch.setattr(climbing._Ladder, "_nothing_to_gain", lambda self, kept: "")
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
     assert [step["outcome"] for step in run.ladder()["steps"]] == ["kept", "not kept"]
@@ -222,7 +289,7 @@ def test_a_step_that_is_not_better_is_not_kept(stripes, monkeypatch, tmp_path):
 
 def test_it_stops_where_no_gain_could_be_more_than_chance(stripes, monkeypatch, tmp_path):
     rungs = (tiny("first", 12, 6, lr=0.01), tiny("second", 12, 6, lr=0.01))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_, **__: rungs)
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
     assert [step["name"] for step in run.ladder()["steps"]] == ["first"]
     assert "more than chance" in run.ladder()["stopped"]
@@ -231,7 +298,7 @@ def test_it_stops_where_no_gain_could_be_more_than_chance(stripes, monkeypatch, 
 @pytest.mark.slow
 def test_a_step_that_diverges_is_told_and_passed_over(stripes, monkeypatch, tmp_path):
     rungs = (guessing("first"), tiny("wild", 4, 2, lr=1e30), tiny("third", 12, 4, lr=0.01))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_, **__: rungs)
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
     outcomes = {step["name"]: step for step in run.ladder()["steps"]}
     assert outcomes["wild"]["outcome"] == "cut short"
@@ -254,7 +321,7 @@ class Interrupting(Listener):
 
 def test_ctrl_c_keeps_the_best_so_far(stripes, monkeypatch, tmp_path):
     rungs = (tiny("first", 12, 3, lr=0.003), tiny("second", 4, 3, lr=1e-6), tiny("third", 12, 3))
-    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: rungs)
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_, **__: rungs)
     monkeypatch.setattr(climbing._Ladder, "_nothing_to_gain", lambda self, kept: "")
     run = striate.train(stripes, budget=AMPLE, out=tmp_path / "run", listener=Interrupting())
     assert run.ladder()["kept"] == "first"
@@ -267,7 +334,7 @@ def test_ctrl_c_keeps_the_best_so_far(stripes, monkeypatch, tmp_path):
 def test_a_training_that_takes_longer_than_estimated_is_ended(stripes, two_steps, monkeypatch, tmp_path):
     monkeypatch.setattr(climbing, "OVERTIME", 0.0)
     monkeypatch.setattr(climbing, "STARTING_SECONDS", 0.0)
-    monkeypatch.setattr(climbing, "small_image_steps", lambda *_: (tiny("first", 4, 3),))
+    monkeypatch.setattr(climbing, "small_image_steps", lambda *_, **__: (tiny("first", 4, 3),))
     with pytest.raises(UserError, match="first epoch was not completed"):
         striate.train(stripes, budget=AMPLE, out=tmp_path / "run")
 

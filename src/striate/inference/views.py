@@ -38,6 +38,7 @@ _SHIFTS = (_shifted(1), _shifted(-1))
 
 TEST_VIEWS: dict[str, tuple[tuple[View, float], ...]] = {
     "one": ((_as_is, 1.0),),
+    "mirrored": ((_mirrored, 1.0),),
     "flip": ((_as_is, 0.5), (_mirrored, 0.5)),
     "shift": ((_as_is, 0.5), *((shift, 0.25) for shift in _SHIFTS)),
     "flip-shift": (

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from striate.backbones import Choice
     from striate.config import TrainConfig
     from striate.data import ImageSets
+    from striate.inference import Classifier
     from striate.training import Fitted, Progress
     from striate.workflows.on_features import FrozenNetwork
 
@@ -43,6 +44,7 @@ class Attempt:
         history: a row an epoch; likewise `timing`.
         kernels: content of the file of the first layer's kernels through training; empty without one.
         test: gives the predictions of the test images where the bundle is not needed for that.
+        mirrored: predictions of the validation images' mirror images, where they were asked for.
     """
 
     config: TrainConfig
@@ -57,6 +59,7 @@ class Attempt:
     timing: Sequence[dict[str, Any]] = ()
     kernels: bytes = b""
     test: Callable[[], Predictions] | None = field(default=None, repr=False)
+    mirrored: Predictions | None = None
 
     @property
     def interrupted(self) -> bool:
@@ -115,13 +118,16 @@ def compute_head(
     )
 
 
-def train_network(training: Training, folder: Path, listener: Deadline) -> Attempt | str:
+def train_network(
+    training: Training, folder: Path, listener: Deadline, *, mirrored: bool = False
+) -> Attempt | str:
     """Train by gradient steps, and predict the validation images with the weights that are kept.
 
     Args:
         training: ready to begin.
         folder: in which a folder for what is written meanwhile is made, and removed.
         listener: ends it.
+        mirrored: whether to predict their mirror images as well.
 
     Returns:
         What came of it, or why nothing did: no epoch was whole, or it diverged.
@@ -141,10 +147,16 @@ def train_network(training: Training, folder: Path, listener: Deadline) -> Attem
             return "its first epoch was not completed"
         if listener.passed:
             fitted = replace(fitted, stopped="early")
-        return _predicted(training, fitted, staged, listener)
+        attempt, classifier = _predicted(training, fitted, staged, listener)
+        if mirrored and training.sets.val is not None:
+            turned = classifier.predict_set(training.sets.val, views="mirrored")
+            attempt = replace(attempt, mirrored=turned)
+        return attempt
 
 
-def _predicted(training: Training, fitted: Fitted, staged: Run, listener: Listener) -> Attempt:
+def _predicted(
+    training: Training, fitted: Fitted, staged: Run, listener: Listener
+) -> tuple[Attempt, Classifier]:
     from striate.inference import load
 
     assert training.sets.val is not None
@@ -157,7 +169,7 @@ def _predicted(training: Training, fitted: Fitted, staged: Run, listener: Listen
     )
     seconds = (time.perf_counter() - started) / len(training.sets.val)
     kernels = staged.kernels_file.read_bytes() if staged.kernels_file.is_file() else b""
-    return Attempt(
+    attempt = Attempt(
         config=training.config,
         choice=training.choice,
         sets=training.sets,
@@ -170,3 +182,4 @@ def _predicted(training: Training, fitted: Fitted, staged: Run, listener: Listen
         timing=fitted.timing,
         kernels=kernels,
     )
+    return attempt, classifier

@@ -79,13 +79,16 @@ def climb(
     photos = found.median_side >= transfer.PHOTO_SIDE and config.channels != "grey"
     run = Run.choose(out, f"{Path(config.data).stem}-auto", [config.data])
     kind = "photos" if photos else "small images"
+    mirroring: tuple[Rung, ...] = ()
     if photos:
         rungs = photo_steps(config.image_size or NETWORK_SIDE)
     else:
         side = config.image_size or found.median_side
-        rungs = small_image_steps(side, recipes.are_characters(found.classes))
+        rungs = small_image_steps(side, mirrored=False)
+        if not recipes.are_characters(found.classes):
+            mirroring = small_image_steps(side, mirrored=True)
     with run.creating():
-        return _Ladder(run, config, found, clock, listener, Once(listener), kind).climb(rungs)
+        return _Ladder(run, config, found, clock, listener, Once(listener), kind, mirroring).climb(rungs)
 
 
 def _checked(settings: dict[str, Any], other: PathLike | None) -> TrainConfig:
@@ -117,6 +120,7 @@ class _Ladder:
     listener: Listener
     once: Listener  # the same; tells what each step says anew only at the first
     kind: str
+    mirroring: Sequence[Rung] = ()  # in the place of the later rungs, where the first knows mirror images
     entries: list[StepRecord] = field(default_factory=list)
     kept: Attempt | None = None
     kept_name: str = ""
@@ -165,15 +169,21 @@ class _Ladder:
 
     def _climb(self, rungs: Sequence[Rung]) -> str:
         """Try the rungs; return why it ended."""
-        for rung in rungs:
+        for number in range(len(rungs)):
             if self.kept is not None and (why := self._nothing_to_gain(self.kept)):
                 return why
-            self._try(rung)
+            self._try((self.mirroring if self._mirrors else rungs)[number])
             if self.pressed:
                 return PRESSED
         if self.entries[-1].outcome == "not started":
             return f"{self.entries[-1].name} did not fit into the time"
         return "every step was tried"
+
+    @property
+    def _mirrors(self) -> bool:
+        """Whether the first step has shown that mirror images do no harm."""
+        first = self.entries[0].mirroring if self.entries else None
+        return first is not None and not first["turned"]
 
     def _nothing_to_gain(self, kept: Attempt) -> str:
         wrong = record.mistakes(kept.val)
@@ -267,8 +277,8 @@ class _Ladder:
         cost = trials.time_training(Training.prepare(plain, choice, sets, self.listener))
         entry.trial_seconds = self.clock.elapsed - begun
         once, an_epoch = self._costs(cost, sets, config)
-        room = min(step.share * (self.left + entry.trial_seconds) - entry.trial_seconds, self.left)
-        entry.epochs = min(most, int(max(room - once, 0) / an_epoch))
+        room = self._room(step, entry.trial_seconds, once + least * an_epoch)
+        entry.epochs = min(most, int(max(room - once, 0) / an_epoch + 1e-6))
         if entry.epochs < least:
             entry.estimated_seconds = once + least * an_epoch
             entry.reason = (
@@ -282,13 +292,20 @@ class _Ladder:
         config = config.model_copy(update={"epochs": entry.epochs})
         training = Training.prepare(config, choice, sets, self.once)
         deadline = attempts.Deadline(self.listener, end)
-        attempt = attempts.train_network(training, self.run.folder, deadline)
+        asked = bool(self.mirroring) and self.kept is None
+        attempt = attempts.train_network(training, self.run.folder, deadline, mirrored=asked)
         if isinstance(attempt, str):
             entry.outcome, entry.reason = "cut short", attempt
             return None
         entry.epochs_run = attempt.training["epochs_run"]
         self.pressed = attempt.interrupted
         return attempt
+
+    def _room(self, step: Step, trial: float, least: float) -> float:
+        """Return the seconds that a step may take, whose trial took some and whose least is known."""
+        if self.kept is None:  # better a short first step than none; its trial loaded what all steps need
+            return min(max(step.share * self.left, least), self.left)
+        return min(step.share * (self.left + trial) - trial, self.left)
 
     def _costs(self, cost: trials.TrainingCost, sets: ImageSets, config: TrainConfig) -> tuple[float, float]:
         """Return the seconds that a training takes once, and in each epoch."""
@@ -309,6 +326,9 @@ class _Ladder:
         cut = "" if attempt.training["stopped"] == "finished" else ", cut short"
         if self.kept is None:
             entry.outcome, entry.reason = "kept", f"the first step{cut}"
+            if attempt.mirrored is not None:
+                found = record.mirror_test(attempt.val, attempt.mirrored)
+                entry.mirroring, entry.reason = asdict(found), f"{entry.reason}; {found}"
             self._keep(entry, attempt)
             return
         verdict = record.judge(attempt.val, self.kept.val)

@@ -41,6 +41,46 @@ def judge(new: Predictions, before: Predictions) -> Verdict:
     return Verdict(counts.only_first, counts.only_second, p_value, kept)
 
 
+@dataclass(frozen=True)
+class Mirroring:
+    """Whether a network that was trained without mirror images knows them.
+
+    Attributes:
+        right: of the validation images' mirror images, how many it names correctly.
+        images: how many there are.
+        turned: classes whose mirror images it takes for others.
+    """
+
+    right: int
+    images: int
+    turned: tuple[str, ...]
+
+    def __str__(self) -> str:
+        known = f"of {self.images} mirrored validation images it names {self.right} correctly"
+        if not self.turned:
+            return f"{known}, so later steps mirror"
+        names = ", ".join(f"'{name}'" for name in self.turned[:3]) + (", ..." if len(self.turned) > 3 else "")
+        return f"{known} and takes those of {names} for other classes, so no step mirrors"
+
+
+def mirror_test(upright: Predictions, mirrored: Predictions) -> Mirroring:
+    """Compare the predictions of images and of their mirror images, class by class.
+
+    A class is `turned` where more than half of what was right is wrong in the mirror, and that by more than
+    chance: McNemar's exact test, corrected for the number of classes (Bonferroni).
+    """
+    before, after = _right(upright), _right(mirrored)
+    turned = []
+    for number, name in enumerate(upright.class_names):
+        own = upright.labels == number
+        counts = count_pairs(before[own], after[own])
+        lost = int(before[own].sum()) - int(after[own].sum())
+        chance = mcnemar(counts) * len(upright.class_names)
+        if 2 * lost > int(before[own].sum()) and chance < SIGNIFICANCE:
+            turned.append(name)
+    return Mirroring(int(after.sum()), len(after), tuple(turned))
+
+
 def mistakes(predictions: Predictions) -> int:
     """Return how many images are named wrongly."""
     return int(np.count_nonzero(~_right(predictions)))
@@ -73,6 +113,7 @@ class StepRecord:
         seconds: what it took in all.
         accuracy: on validation images: `value`, `low`, `high`.
         verdict: against the step kept before; None for the first.
+        mirroring: what the first step says of mirror images, where later ones might see some: `Mirroring`.
     """
 
     name: str
@@ -88,6 +129,7 @@ class StepRecord:
     seconds: float = 0.0
     accuracy: dict[str, float] | None = None
     verdict: dict[str, Any] | None = None
+    mirroring: dict[str, Any] | None = None
 
 
 @dataclass

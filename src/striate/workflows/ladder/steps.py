@@ -68,8 +68,9 @@ SMALLER_SIDES = (160, 128)
 """Of the input, for `full`, where larger images take too long."""
 LEAST_SIDE = 9
 """Pixels that an image must have for the net of the recipe `fast`."""
-LEFT_TO_THE_LADDER = {"val_fraction", "audit", "test_views", "hard_share"}
-"""Settings of a recipe that a ladder decides otherwise; labels may be wrong, and its epochs cost alike."""
+LEFT_TO_THE_LADDER = {"val_fraction", "best_by", "audit", "test_views", "hard_share"}
+"""Settings of a recipe that a ladder decides otherwise: its validation split is large, labels may be wrong,
+and its epochs cost alike."""
 
 Rung = tuple[Step, ...]
 """A step, and what is done instead where it does not fit into the time: the first that fits is done."""
@@ -111,15 +112,15 @@ def _full_steps(largest: int) -> Rung:
     )
 
 
-def small_image_steps(side: float, characters: bool) -> tuple[Rung, ...]:
+def small_image_steps(side: float, mirrored: bool) -> tuple[Rung, ...]:
     """Return the steps for small images: networks from scratch, each larger than the one before.
 
     Args:
         side: median shorter side of the images, in pixels; below `LEAST_SIDE` the net of the recipe `fast`
             does not fit, and `mynet` takes its place.
-        characters: whether every class is named by one character, whose mirror image is none.
+        mirrored: whether training images are mirrored as well as shifted.
     """
-    steps = _fast_steps(characters) if side >= LEAST_SIDE else _mynet_steps(characters)
+    steps = _fast_steps(mirrored) if side >= LEAST_SIDE else _mynet_steps(mirrored)
     sizes = (("small", 0.15, 1), ("medium", 0.35, 1), ("large", 1.0, 2))
     return tuple(
         (Step(f"{settings['model']}, {size}", settings, share, least_epochs=least, most_epochs=60),)
@@ -127,19 +128,21 @@ def small_image_steps(side: float, characters: bool) -> tuple[Rung, ...]:
     )
 
 
-def _fast_steps(characters: bool) -> list[dict[str, Any]]:
-    """Return what the recipe `fast` says for its quickest level and its two largest."""
+def _fast_steps(mirrored: bool) -> list[dict[str, Any]]:
+    """Return what the recipe `fast` says for its smallest network and its two largest."""
     recipe = recipes.find("fast")
-    found = []
-    for level in (recipe.levels[0], *recipe.levels[-2:]):
+    found: dict[str, dict[str, Any]] = {}
+    for level in recipe.levels:
         settings = dict(recipe.settings | level.settings)
         for part in (recipe, level):
-            settings |= part.characters if characters else part.pictures
-        found.append({name: settings[name] for name in settings if name not in LEFT_TO_THE_LADDER})
-    return found
+            settings |= part.pictures if mirrored else part.characters
+        network = str(settings["model_options"])
+        found[network] = {name: settings[name] for name in settings if name not in LEFT_TO_THE_LADDER}
+    smallest, *_, second, largest = found.values()
+    return [smallest, second, largest]
 
 
-def _mynet_steps(characters: bool) -> list[dict[str, Any]]:
-    augment = "shift" if characters else "flip-crop"
+def _mynet_steps(mirrored: bool) -> list[dict[str, Any]]:
+    augment = "flip-crop" if mirrored else "shift"
     common = {"model": FROM_SCRATCH, "augment": augment, "label_smoothing": 0.05}
     return [common | {"model_options": {"width": width}} for width in (12, 24, 48)]
