@@ -25,7 +25,7 @@ TRAINING_ALONE = "cifar10-train.zip"
 STUDIES = {
     "regularisation": "{data}/cifar10.zip --fraction 0.19 --model stride-cnn --vary batch_norm=off,on "
     "--vary dropout=0,0.5 --vary augment=none,flip-crop --design one-at-a-time --epochs 20 --lr 1e-3 "
-    "--weight-decay 1e-4",
+    "--weight-decay 1e-4 --best-by last",
     "choices": f"{{out}}/{TRAINING_ALONE} --recipe fast --target 0.8 --test-fraction 0.1 --val-fraction 0.02 "
     "--design one-at-a-time --vary first_layer=whitening,learned --vary optimizer=muon,sgd "
     "--vary bias_lr=13,none --vary schedule=linear,one-cycle --vary augment=alternate,flip-crop,none "
@@ -84,14 +84,14 @@ def write_training_alone(source: Path, target: Path) -> None:
 def table(result: dict[str, Any]) -> str:
     """Return the accuracy of each entry, and what it differs by from the first, as Markdown."""
     lines = ["| recipe | accuracy | against the base, points | p (Holm) | |", "|---|---|---|---|---|"]
-    with_first = {found["second"]: found for found in result["comparisons"] if found["first"] == 0}
+    with_base = {found["first"]: found for found in result["comparisons"] if found["second"] == 0}
     for position, entry in enumerate(result["entries"]):
         score = next(iter(entry["scores"].values()))["accuracy"]
         own = f"| {entry['name']} | {100 * score['value']:.2f} ± {100 * score['deviation']:.2f} %"
-        if position not in with_first:
+        if position not in with_base:
             lines.append(f"{own} | | | |")
             continue
-        found = with_first[position]["accuracy"]
+        found = with_base[position]["accuracy"]
         low, change, high = (100 * found[key] for key in ("low", "difference", "high"))
         effect = f"{change:+.2f} ({low:+.2f} to {high:+.2f})"
         lines.append(f"{own} | {effect} | {found['p_adjusted']:.2g} | {found['verdict']} |")

@@ -132,9 +132,12 @@ def test_digits_are_shown_by_their_number():
     np.testing.assert_array_equal(np.stack([pixels(content) for content in found]), expected)
 
 
-@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_idx_sets_are_shown_by_their_number(tmp_path, name):
-    raw = tmp_path / {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}[name] / "raw"
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("mnist", "MNIST/raw"), ("fashion-mnist", "FashionMNIST/raw"), ("", "KMNIST"), ("", "KMNIST/raw")],
+)
+def test_idx_sets_are_shown_by_their_number(tmp_path, name, folder):
+    name, raw = name or str(tmp_path / "KMNIST"), tmp_path / folder
     raw.mkdir(parents=True)
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28)).astype(np.uint8)
     for prefix, shown in (("train", images), ("t10k", 255 - images)):

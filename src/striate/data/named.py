@@ -109,12 +109,18 @@ def read_idx_folder(folder: Path) -> Source | None:
     Raises:
         DataError: they cannot be read, or do not fit one another.
     """
-    for raw in (folder, folder / "raw"):
-        if _are_idx_files_there(raw):
-            home = raw.resolve()
-            name = (home.parent if home.name == "raw" else home).name or "data"
-            return _read_idx_files(name, raw, FASHION if name == "FashionMNIST" else None)
-    return None
+    raw = find_idx_files(folder)
+    if raw is None:
+        return None
+    home = raw.resolve()
+    name = (home.parent if home.name == "raw" else home).name or "data"
+    return _read_idx_files(name, raw, FASHION if name == "FashionMNIST" else None)
+
+
+def find_idx_files(folder: Path) -> Path | None:
+    """Return `folder`, or its folder `raw`, where four IDX files named as MNIST's lie in it; else None."""
+    places = (folder, folder / "raw")
+    return next((place for place in places if _are_idx_files_there(place)), None)
 
 
 def _read_idx_files(name: str, raw: Path, class_names: Sequence[str] | None) -> Source:

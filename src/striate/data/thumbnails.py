@@ -22,7 +22,7 @@ from striate.data.cifar import read_pixels
 from striate.data.folders import FolderReader
 from striate.data.idx import read_idx
 from striate.data.images import permute
-from striate.data.named import CIFAR10_FOLDER, IMAGENETTE_FOLDERS, NAMES, digits, root_of
+from striate.data.named import CIFAR10_FOLDER, IMAGENETTE_FOLDERS, NAMES, digits, find_idx_files, root_of
 from striate.data.parallel import each
 from striate.data.sources import Reader
 from striate.errors import DataError
@@ -185,6 +185,8 @@ def _find(data: str, data_root: str | None, target: Size | None) -> _Images:
     if os.path.exists(path):
         if path.is_file() and path.suffix.lower() != ".csv":
             return _Files(ZipReader(str(path.absolute())), target)
+        if path.is_dir() and (raw := find_idx_files(path)) is not None:
+            return _Arrays(functools.partial(_idx_part, raw))
         return _Files(FolderReader(str((path.parent if path.is_file() else path).absolute())), target)
     if path.suffix.lower() == ".csv":  # the table is gone, but the images need not be
         return _Files(FolderReader(str(path.parent.absolute())), target)
@@ -208,14 +210,14 @@ def _digits_part(root: Path, part: str) -> np.ndarray:
     return digits()[0] if part == "digits" else _nothing(part)
 
 
-def _idx_part(folder: str, root: Path, part: str) -> np.ndarray:
-    """Read one split of MNIST or a relative, uint8 (N, 1, H, W)."""
+def _idx_part(raw: Path, part: str) -> np.ndarray:
+    """Read one split of MNIST or a relative, whose IDX files lie in `raw`, uint8 (N, 1, H, W)."""
     prefixes = {"train": "train", "test": "t10k"}
     if part not in prefixes:
         return _nothing(part)
-    images = read_idx(root / folder / "raw" / f"{prefixes[part]}-images-idx3-ubyte")
+    images = read_idx(raw / f"{prefixes[part]}-images-idx3-ubyte")
     if images.ndim != 3:
-        raise DataError(f"{root / folder} holds no images of height and width.")
+        raise DataError(f"{raw} holds no images of height and width.")
     return images[:, None]
 
 
@@ -229,8 +231,8 @@ def _cifar_part(root: Path, part: str) -> np.ndarray:
 
 _PARTS: dict[str, Callable[[Path, str], np.ndarray]] = {
     "digits": _digits_part,
-    "mnist": functools.partial(_idx_part, "MNIST"),
-    "fashion-mnist": functools.partial(_idx_part, "FashionMNIST"),
+    "mnist": lambda root, part: _idx_part(root / "MNIST" / "raw", part),
+    "fashion-mnist": lambda root, part: _idx_part(root / "FashionMNIST" / "raw", part),
     "cifar10": _cifar_part,
 }
 
