@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from striate.errors import DataError
@@ -20,6 +21,7 @@ from striate.evaluation.study import (
     tables,
     wording,
 )
+from striate.evaluation.wording import percent
 from striate.schemas import Predictions
 
 CLASSES = ("cat", "dog", "ox")
@@ -185,6 +187,37 @@ def test_the_page_is_closed_in_itself_and_escapes_every_name(naughty_names, with
     assert not re.search(r"""(src|href)\s*=\s*["']?(https?:|//)""", html)
     assert html.count("not distinguishable") + html.count("better") > 0
     json.dumps(result, allow_nan=False)
+
+
+def history(val_loss: list[float], val_accuracy: list[float]) -> pd.DataFrame:
+    """A training that keeps the epoch with the lowest validation loss."""
+    epochs = np.arange(1, len(val_loss) + 1)
+    best = np.minimum.accumulate(val_loss) == val_loss
+    columns = {"epoch": epochs, "lr": 0.1, "train_loss": 1.0, "train_accuracy": 0.5}
+    return pd.DataFrame(
+        columns | {"val_loss": val_loss, "val_accuracy": val_accuracy, "best": best.astype(float)}
+    )
+
+
+def test_the_page_says_where_weights_of_an_early_epoch_were_kept():
+    result, entries, answers = compared({"steady": 0.6, "overfitted": 0.6}, 2, with_first=True)
+    steady = (history([3, 2, 1], [0.3, 0.4, 0.5]),) * 2
+    early = (history([3, 1, 2], [0.3, 0.4, 0.5]), history([1, 2, 3], [0.4, 0.4, 0.5]))
+    entries = [replace(entries[0], histories=steady), replace(entries[1], histories=early)]
+    (told,) = wording.kept_early(entries)
+    assert "'overfitted' was measured with the weights of epochs 1 to 2 of 3" in told
+    assert f"named {percent(0.5)} of the validation images correctly, there {percent(0.4)}" in told
+    html = page.render(result, entries, disagreements.choose(result, answers, None), {})
+    assert "of epochs 1 to 2 and, grey, of epoch 3" in html
+    assert len(re.findall(r'<circle[^>]*class="dot val"', html)) == 2 * 2  # runs, in loss and accuracy
+    assert len(re.findall(r'<circle[^>]*class="dot train"', html)) == 2 * 2
+
+
+@pytest.mark.parametrize("accuracies", [[0.4, 0.6, 0.5], [0.3, 0.49, 0.5], [np.nan] * 3])
+def test_nothing_is_said_of_an_early_epoch_that_was_as_good(accuracies):
+    losses = [3.0, 1.0, 2.0] if np.isfinite(accuracies[0]) else [np.nan] * 3
+    assert wording.kept_early([Entry("a", ("0",), histories=(history(losses, accuracies),))]) == []
+    assert wording.kept_early([Entry("a", ("0",))]) == []
 
 
 def test_many_classes_have_no_maps_and_few_images_no_error():

@@ -193,9 +193,10 @@ def _lead(
     trained, tested = (int((samples["split"] == split).sum()) for split in ("train", "test"))
     how = "every combination" if design == "grid" else "each change alone, and all together"
     times = "once" if len(seeds) == 1 else f"with {len(seeds)} seeds"
+    kept = "the last epoch" if settings.best_by == "last" else "the best epoch"
     return (
         f"{len(made)} recipes ({how}), each trained {times} for {settings.epochs} epochs on {trained:,} "
-        f"images of {Path(settings.data).name}; the weights of the best epoch were measured on the same "
+        f"images of {Path(settings.data).name}; the weights of {kept} were measured on the same "
         f"{tested:,} test images. The base: {_base(vary)}."
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.evaluation import wording
+from striate.evaluation.history import chosen_epoch
 from striate.evaluation.report import svg
 from striate.evaluation.report.svg import Scale
 
@@ -93,6 +94,7 @@ def curves_beside(
     ends = []
     for (look, histories), name in zip(groups.items(), reversed(names), strict=True):
         parts += [svg.polyline(_points(table, column, x, y), f"line {look} thin") for table in histories]
+        parts += [_kept(table, column, x, y, look) for table in histories]
         parts.append(svg.polyline(_mean_points(histories, f"train_{quantity}", x, y), f"line {look} dashed"))
         mean = _mean_points(histories, column, x, y)
         parts.append(svg.polyline(mean, f"line {look}"))
@@ -120,6 +122,13 @@ def _points(table: pd.DataFrame, column: str, x: Scale, y: Scale) -> list[tuple[
         (x(epoch), y(value) if math.isfinite(value) else value)
         for epoch, value in zip(table["epoch"], table[column].astype(float), strict=True)
     ]
+
+
+def _kept(table: pd.DataFrame, column: str, x: Scale, y: Scale, look: str) -> str:
+    """A dot on a run's curve at the epoch whose weights were kept."""
+    kept = x(chosen_epoch(table) or 0)
+    dots = [point for point in _points(table, column, x, y) if point[0] == kept and math.isfinite(point[1])]
+    return "".join(svg.element("circle", cx=a, cy=b, r=3.5, class_=f"dot {look}") for a, b in dots)
 
 
 def _mean_points(

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from striate.evaluation.study.comparison import IDENTICAL, NOT_DISTINGUISHABLE, TOTAL
+import numpy as np
+
+from striate.evaluation.history import chosen_epoch, has_validation
+from striate.evaluation.study.comparison import IDENTICAL, NOT_DISTINGUISHABLE, TOTAL, Entry
 from striate.evaluation.wording import counted, percent, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MINUS = "\N{MINUS SIGN}"
 MANY_LOOKS = 20
 """From so many looks at a test set on, its best score is said to flatter."""
+LATER_GAIN = 0.02
+"""Where the last epoch has so much more of the validation images right than the kept one, it is said."""
 
 
 def points(share: float, digits: int = 1, *, sign: bool = True) -> str:
@@ -77,6 +85,43 @@ def remarks(result: Mapping[str, Any]) -> list[str]:
     return [
         text for text in (_single_runs(result), _looks(result), _identical(result), _unseen(result)) if text
     ]
+
+
+def kept_early(entries: Sequence[Entry]) -> list[str]:
+    """Return which entries have the weights of an early epoch, though the last was right more often."""
+    return [text for entry in entries if (text := _kept_early(entry))]
+
+
+def _kept_early(entry: Entry) -> str:
+    if not entry.histories or not all(has_validation(table) for table in entry.histories):
+        return ""
+    kept = [chosen_epoch(table) or 0 for table in entry.histories]
+    last = [int(table["epoch"].iloc[-1]) for table in entry.histories]
+    before, after = (
+        float(np.mean([_val_accuracy(*each) for each in zip(entry.histories, epochs, strict=True)]))
+        for epochs in (kept, last)
+    )
+    if any(epoch == end for epoch, end in zip(kept, last, strict=True)) or not after - before >= LATER_GAIN:
+        return ""
+    return (
+        f"'{shorten(entry.name, 60)}' was measured with the weights of {epochs_kept(entry)} of {max(last)}, "
+        f"of the lowest validation loss. After the last epoch it named {percent(after)} of the validation "
+        f"images correctly, there {percent(before)}: with best-by last, or val_accuracy, the judgement may "
+        "be another."
+    )
+
+
+def _val_accuracy(history: pd.DataFrame, epoch: int) -> float:
+    return float(history.loc[history["epoch"] == epoch, "val_accuracy"].iloc[-1])
+
+
+def epochs_kept(entry: Entry) -> str:
+    """Return the epochs whose weights were kept, over the runs: "epoch 8" or "epochs 7 to 9"."""
+    kept = [epoch for table in entry.histories if (epoch := chosen_epoch(table)) is not None]
+    if not kept:
+        return ""
+    low, high = min(kept), max(kept)
+    return f"epoch {low}" if low == high else f"epochs {low} to {high}"
 
 
 def main_name(result: Mapping[str, Any]) -> str:
