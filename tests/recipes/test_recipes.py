@@ -62,7 +62,22 @@ def test_the_first_level_that_reaches_the_target_is_chosen(
 
 def test_a_level_is_chosen_by_what_it_reached_on_this_data_where_that_is_known(own: str) -> None:
     assert recipes.find(own).level(0.85, "mnist").images == 1000
+    assert recipes.find(own).level(0.85, "MNIST").images == 1000  # as its folder may be called
     assert recipes.find(own).level(0.85, "cifar10").images == 4000
+    assert recipes.find(own).level(0.95, "mnist").images == 4000  # none is known to: the largest
+
+
+def test_fashion_mnist_has_a_level_of_its_own_that_others_never_take() -> None:
+    recipe = recipes.find("fast")
+    own = recipe.level(0.935, "FashionMNIST")
+    assert own.settings["model_options"] == {"width": 24, "kernel": 3}
+    assert recipe.level(0.91, "fashion-mnist") is own
+    assert recipe.level(None, "fashion-mnist") is recipe.levels[0]
+    config = complete("fast", 58_800, ["Bag", "Coat"], target=0.935, data="fashion-mnist")
+    assert (config.epochs, config.augment, config.hard_share) == (3, "none", 1.0)
+    for target in (0.5, 0.85, 0.91, 0.935, 0.939, 0.99):
+        assert recipe.level(target, "cifar10") is not own
+        assert recipe.level(target, "my photos") is not own
 
 
 def test_given_settings_come_before_the_levels_and_those_before_the_recipes(own: str) -> None:

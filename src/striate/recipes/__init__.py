@@ -4,6 +4,6 @@ A recipe is a YAML file: settings, and levels that say how much is trained for w
 with Striate lie beside this file; `find` takes their names, or the path of another.
 """
 
-from striate.recipes.recipe import Level, Recipe, are_characters, find, fitted, names, text
+from striate.recipes.recipe import REFERENCE, Level, Recipe, are_characters, find, fitted, names, text
 
-__all__ = ["Level", "Recipe", "are_characters", "find", "fitted", "names", "text"]
+__all__ = ["REFERENCE", "Level", "Recipe", "are_characters", "find", "fitted", "names", "text"]

@@ -28,7 +28,8 @@ class Level(BaseModel):
     Attributes:
         images: that pass through the network in all; the epochs follow from the size of the data set, and
             from the share of it that the later ones pass over (`hard_share`).
-        reaches: measured test accuracy by data set, each in (0, 1].
+        reaches: measured test accuracy by data set, each in (0, 1]; a set is also known by its name without
+            hyphens, in capitals or not, as its folder may be called.
         settings: of this level, before those of the recipe.
         pictures: settings where classes are things, whose mirror image shows the same.
         characters: settings where every class is named by one character, a digit or a letter.
@@ -42,9 +43,9 @@ class Level(BaseModel):
     pictures: dict[str, Any] = {}
     characters: dict[str, Any] = {}
 
-    def accuracy(self, data: str) -> float:
-        """Return what the level is known to reach on `data`, or else on the data set of reference."""
-        return self.reaches.get(data, self.reaches.get(REFERENCE, 0.0))
+    def measured(self, data: str) -> float | None:
+        """Return what the level was measured to reach on `data`; None where it was not."""
+        return {_plain(name): share for name, share in self.reaches.items()}.get(_plain(data))
 
 
 class Recipe(BaseModel):
@@ -87,12 +88,18 @@ class Recipe(BaseModel):
         return self
 
     def level(self, target: float | None, data: str) -> Level:
-        """Return the first level that reaches `target`, or the usual one; the last if none reaches it."""
+        """Return the first level that reaches `target`, or the usual one; the last if none reaches it.
+
+        What was measured on `data` comes before what was on the data set of reference.
+        """
         wanted = self.usual_target if target is None else target
         if wanted is None:
             return self.levels[0]
-        reaching = [level for level in self.levels if level.accuracy(data) >= wanted]
-        return reaching[0] if reaching else self.levels[-1]
+        for known in (data, REFERENCE):
+            for level in self.levels:
+                if (level.measured(known) or 0.0) >= wanted:
+                    return level
+        return self.levels[-1]
 
     def completed(self, given: Mapping[str, Any], data: str) -> tuple[dict[str, Any], str]:
         """Return the settings of a training, and what to say of the target.
@@ -114,16 +121,17 @@ class Recipe(BaseModel):
         return settings, self._remark(target, level, data)
 
     def _remark(self, target: float | None, level: Level, data: str) -> str:
-        measured = data if data in level.reaches else REFERENCE
-        if target is None or measured not in level.reaches:
+        own = level.measured(data)
+        measured = REFERENCE if own is None else data
+        reached = level.measured(measured)
+        if target is None or reached is None:
             return ""
-        reached = level.reaches[measured]
         if reached < target:
             return (
                 f"recipe {self.name} has no level for {100 * target:g} %: its largest, which trains now, "
                 f"reached {100 * reached:g} % on {measured}."
             )
-        return "" if data in level.reaches else f"levels are chosen by what they reached on {measured}."
+        return "" if own is not None else f"levels are chosen by what they reached on {measured}."
 
 
 def names() -> list[str]:
@@ -205,6 +213,10 @@ def _epochs(passes: int, images: int, hard_share: float) -> int:
     """Return the epochs in which about `passes` images pass, the share falling evenly to `hard_share`."""
     mean_share = (1 + hard_share) / 2
     return min(MOST_EPOCHS, max(1, round(passes / (images * mean_share))))
+
+
+def _plain(data: str) -> str:
+    return data.lower().replace("-", "")
 
 
 def are_characters(class_names: Iterable[str]) -> bool:

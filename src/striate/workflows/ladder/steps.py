@@ -133,6 +133,8 @@ def _fast_steps(mirrored: bool) -> list[dict[str, Any]]:
     recipe = recipes.find("fast")
     found: dict[str, dict[str, Any]] = {}
     for level in recipe.levels:
+        if level.measured(recipes.REFERENCE) is None:
+            continue  # it is for one data set alone
         settings = dict(recipe.settings | level.settings)
         for part in (recipe, level):
             settings |= part.pictures if mirrored else part.characters
