@@ -37,8 +37,8 @@ def predictions(skill, seed):
 
 
 def history():
-    rows = {"epoch": [1, 2], "train_loss": [1.0, 0.5], "val_loss": [1.1, 0.7]}
-    return pd.DataFrame(rows | {"train_accuracy": [0.5, 0.8], "val_accuracy": [0.4, 0.7]})
+    rows = {"epoch": [1, 2], "lr": [0.1, 0.1], "train_loss": [1.0, 0.5], "val_loss": [1.1, 0.7]}
+    return pd.DataFrame(rows | {"train_accuracy": [0.5, 0.8], "val_accuracy": [0.4, 0.7], "best": [1.0, 1.0]})
 
 
 def picture() -> bytes:
