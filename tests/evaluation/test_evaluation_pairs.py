@@ -1,5 +1,8 @@
 """Confused pairs and their test against scipy."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,8 +19,16 @@ def test_binomial_test_matches_scipy(data) -> None:
     successes = data.draw(st.integers(0, n))
     share = data.draw(st.integers(1, 99)) / 100
     expected = stats.binomtest(successes, n, share).pvalue
-    # near the smallest float64, single probabilities lose digits
+    # SciPy loses digits near the smallest float64; the next test is against exact fractions there
     assert binomial_test(successes, n, share) == pytest.approx(expected, rel=1e-6, abs=1e-280)
+
+
+def test_binomial_test_is_exact_where_scipy_loses_digits() -> None:
+    n, successes, share = 174, 158, Fraction(1, 100)
+    tail = sum(
+        math.comb(n, count) * share**count * (1 - share) ** (n - count) for count in range(successes, n + 1)
+    )
+    assert binomial_test(successes, n, float(share)) == pytest.approx(float(tail), rel=1e-10, abs=0)
 
 
 @pytest.mark.parametrize(
