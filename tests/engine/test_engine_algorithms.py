@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from itertools import chain, combinations
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 import torch
 from engine_testing import EXACT, assert_close
 
+from striate.engine import blas, parallel
 from striate.engine import functional as F
-from striate.engine import parallel
 from striate.engine.algorithms import ALGORITHMS, choose, describe
 from striate.engine.algorithms.banding import Band
 from striate.engine.algorithms.choice import automatic
@@ -194,7 +195,7 @@ def test_results_are_the_same_to_the_bit_on_any_number_of_threads_and_when_repea
 
 
 @shapes
-def test_auto_chooses_by_shape_alone(shape: Shape, tiny_pieces):
+def test_auto_chooses_whatever_the_numbers_and_the_threads(shape: Shape, tiny_pieces):
     geometry, arrays = shape.geometry, draw(shape)
     chosen = choose("auto", geometry, *arrays)
     assert chosen is ALGORITHMS[automatic(geometry)]
@@ -202,6 +203,28 @@ def test_auto_chooses_by_shape_alone(shape: Shape, tiny_pieces):
     for threads, others in ((1, draw(shape, seed=1)), (2, draw(shape, "float32"))):
         parallel.set_threads(threads)
         assert choose("auto", geometry, *others) is chosen
+
+
+@pytest.mark.parametrize("small_kernels", [False, True])
+def test_without_kernels_for_small_matrices_winograd_pays_from_more_channels_on(
+    small_kernels: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(blas, "has_small_kernels", lambda: small_kernels)
+    few = Shape((128, 16, 32, 32), 32, (3, 3), (1, 1), (1, 1)).geometry
+    many = Shape((128, 64, 16, 16), 128, (3, 3), (1, 1), (1, 1)).geometry
+    assert automatic(few) == ("winograd" if small_kernels else "im2row")
+    assert automatic(many) == "winograd"
+
+
+@pytest.mark.parametrize(("architecture", "small"), [("SkylakeX", True), ("Haswell", False), (None, False)])
+def test_kernels_for_small_matrices_are_known_by_the_blas_architecture(
+    architecture: str | None, small: bool, monkeypatch: pytest.MonkeyPatch
+):
+    library = {"internal_api": "openblas", "version": "0.3.31"}
+    if architecture:
+        library["architecture"] = architecture
+    monkeypatch.setattr(blas, "_controller", lambda: SimpleNamespace(info=lambda: [library]))
+    assert blas.has_small_kernels.__wrapped__() is small
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3])

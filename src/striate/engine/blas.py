@@ -14,6 +14,9 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+SMALL_KERNELS = {"SkylakeX", "Cooperlake", "SapphireRapids"}
+"""Processors, as OpenBLAS calls them, for which it has kernels that multiply small matrices as they lie."""
+
 
 class _Hold:
     """The limit is the whole process's: the first thread to enter sets it, the last to leave lifts it."""
@@ -53,6 +56,15 @@ def kernel() -> str:
         for library in _controller().info()
     }
     return ", ".join(sorted(found)) or "unknown"
+
+
+@cache
+def has_small_kernels() -> bool:
+    """Tell whether NumPy's BLAS multiplies small matrices at a good part of its speed.
+
+    OpenBLAS does on processors with AVX-512; on others it copies them first, as it does with large ones.
+    """
+    return any(library.get("architecture") in SMALL_KERNELS for library in _controller().info())
 
 
 @contextmanager

@@ -63,7 +63,7 @@ MANY_CHANNELS = 12
 
 
 def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
-    """Return the algorithm called `name`; `"auto"` decides by shape and array library, never by a timed race.
+    """Return the algorithm called `name`; `"auto"` decides by `automatic`, never by a timed race.
 
     Raises:
         ValueError: no such algorithm, or it does not serve this shape or library.
@@ -87,8 +87,8 @@ def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
 def automatic(geometry: Geometry) -> str:
     """Return the name of the algorithm that was measured to be the fastest for such shapes.
 
-    With few channels copies cost little and Winograd's transforms much; with very few, planes of a channel
-    are copied faster than pixels, else pixels.
+    With few channels copies cost little and Winograd's transforms much, the more so where BLAS has no kernels
+    for small matrices; with very few, planes of a channel are copied faster than pixels, else pixels.
     """
     if geometry.groups > 1:
         return "im2col" if depthwise.refusal(geometry) else "depthwise"

@@ -33,14 +33,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from striate.engine import blas
 from striate.engine.algorithms import blocks, tiles
 from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.folding import Folded
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.algorithms.interpolation import Transforms, transforms
-
-TRANSFORMING = 22
-"""Multiply-adds of a product in whose time one number of a tile is transformed, about."""
 
 TRANSFORMING_KERNELS = 8
 """Times as long for a number of a kernel, which comes from farther away."""
@@ -84,8 +82,9 @@ class Winograd:
         )
         tiles, places = geometry.batch * down * across, (step + folded.kernel - 1) ** 2
         seen, made = folded.fold**2 * geometry.in_channels, geometry.out_channels
-        transformed = tiles * (seen + made) + TRANSFORMING_KERNELS * seen * made
-        return 3 * places * (tiles * seen * made + TRANSFORMING * transformed)
+        transforms_of_tiles = tiles * (_transforming(seen) + _transforming(made))
+        transforms_of_kernels = TRANSFORMING_KERNELS * _transforming(seen * made)
+        return 3 * places * (tiles * seen * made + transforms_of_tiles + transforms_of_kernels)
 
     def forward(
         self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry
@@ -150,6 +149,15 @@ SMALL = Winograd(2, 4, {"float32": 2e-5, "float64": 1e-13})
 
 LARGE = Winograd(4, 6, {"float32": 2e-4, "float64": 1e-12})
 """F(4x4, 3x3): 36 products for 16 outputs instead of 144; F(2x2, 5x5): 36 for 4 instead of 100."""
+
+
+def _transforming(channels: int) -> float:
+    """Return the multiply-adds of a large product in whose time as many numbers are transformed, about.
+
+    A transform is many small products: a BLAS without kernels for such takes longer, and as long again for
+    each of them as for 15 channels.
+    """
+    return 22 * channels if blas.has_small_kernels() else 47 * (channels + 15)
 
 
 def _convolve_gradient(
