@@ -40,8 +40,8 @@ from striate.engine.algorithms.folding import Folded
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.algorithms.interpolation import Transforms, transforms
 
-TRANSFORMING_KERNELS = 8
-"""Times as long for a number of a kernel, which comes from farther away."""
+TRANSFORMING_KERNELS = 160
+"""Multiply-adds of a large product in whose time one number of a kernel is transformed, about."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class Winograd:
         )
         tiles, places = geometry.batch * down * across, (step + folded.kernel - 1) ** 2
         seen, made = folded.fold**2 * geometry.in_channels, geometry.out_channels
-        transforms_of_tiles = tiles * (_transforming(seen) + _transforming(made))
-        transforms_of_kernels = TRANSFORMING_KERNELS * _transforming(seen * made)
-        return 3 * places * (tiles * seen * made + transforms_of_tiles + transforms_of_kernels)
+        of_tiles = tiles * (_transforming(seen) + _transforming(made))
+        of_kernels = TRANSFORMING_KERNELS * seen * made
+        return 3 * places * (tiles * seen * made + of_tiles + of_kernels)
 
     def forward(
         self, x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry: Geometry
@@ -152,12 +152,12 @@ LARGE = Winograd(4, 6, {"float32": 2e-4, "float64": 1e-12})
 
 
 def _transforming(channels: int) -> float:
-    """Return the multiply-adds of a large product in whose time as many numbers are transformed, about.
+    """Return the multiply-adds of a large product in whose time that many numbers of a tile are transformed.
 
-    A transform is many small products: a BLAS without kernels for such takes longer, and as long again for
-    each of them as for 15 channels.
+    Tiles are transformed by small products: a BLAS without kernels for such takes longer, and as long again
+    for each of them as for 15 channels.
     """
-    return 22 * channels if blas.has_small_kernels() else 47 * (channels + 15)
+    return 22 * channels if blas.has_small_kernels() else 50 * (channels + 15)
 
 
 def _convolve_gradient(
