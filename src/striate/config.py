@@ -218,7 +218,7 @@ class TrainConfig(TransferConfig, DataConfig):
     memory_format: Literal["auto", "contiguous", "channels-last"] = Field(
         "auto", description="layout in memory"
     )
-    num_workers: int | None = Field(None, ge=0, description="processes that decode large images")
+    num_workers: int | None = Field(None, ge=0, description="threads that decode large images")
     keep_pixels: bool = Field(
         False, description="decode large images once and keep them on disk at the size of the input"
     )

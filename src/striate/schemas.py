@@ -43,6 +43,10 @@ where there are at most 50, else `second`, `p_second`, ... up to the fifth. `lab
 OUTPUTS = ("logits", "log_probabilities", "logit", "probability")
 """What a network puts out: logits or log-probabilities (N, K), or one logit or probability (N, 1)."""
 
+INPUT_VALUES = 2**23
+"""Numbers in a batch of images at most, about, where no gradient is wanted: 32 MB."""
+MAX_BATCH_SIZE = 256
+
 _RISKY = re.compile(r"'*[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """How a cell begins that a spreadsheet may take for a formula; the last four are full-width = + - @."""
 _NAMED = ("path", "label")
@@ -87,6 +91,11 @@ class Preprocess(BaseModel):
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         return (self.channels, self.height, self.width)
+
+    @property
+    def batch_size(self) -> int:
+        """Images computed at a time, without gradients, where nothing else is asked for: fewer large ones."""
+        return max(1, min(MAX_BATCH_SIZE, INPUT_VALUES // (self.channels * self.height * self.width)))
 
     @property
     def decoding(self) -> dict[str, object]:

@@ -11,7 +11,7 @@ from striate.architectures import Spec, build, initial_weights, load_spec
 from striate.architectures.blocks import Parallel, Residual, Sequential
 from striate.architectures.layers import Conv2d, Flatten, Linear, ReLU
 from striate.architectures.pooling import MaxPool2d
-from striate.architectures.to_torch import load_weights, read_weights, to_torch
+from striate.architectures.to_torch import ReLU6, load_weights, read_weights, to_torch
 from striate.errors import SpecError
 
 END = (Flatten(), Linear("num_classes"))
@@ -150,6 +150,21 @@ def test_autocast_and_channels_last_stay_close(name):
     with torch.autocast("cpu", torch.bfloat16):
         low = network(fast)
     torch.testing.assert_close(low.float(), expected, rtol=0.1, atol=0.1)  # bfloat16 keeps 8 bits
+
+
+def test_relu6_in_training_is_torchs_value_and_gradient_and_keeps_its_output_alone():
+    values = torch.cat([images(500) * 6, torch.tensor([0.0, -0.0, 6.0, torch.inf, -torch.inf, torch.nan])])
+    found, kept = [], []
+    for module in (ReLU6(), nn.ReLU6()):
+        x = values.clone().requires_grad_()
+        with torch.autograd.graph.saved_tensors_hooks(kept.append, lambda _: kept[-1]):
+            y = module(x)
+        (grad,) = torch.autograd.grad(y, x, torch.arange(len(x), dtype=torch.float32))
+        found.append((y.detach(), grad, kept[-1]))
+    (y, grad, kept), (expected, expected_grad, _) = found
+    torch.testing.assert_close(y, expected, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(grad, expected_grad, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(kept.detach(), y, rtol=0, atol=0, equal_nan=True)
 
 
 def test_network_can_be_copied():

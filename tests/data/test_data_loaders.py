@@ -1,7 +1,4 @@
-import multiprocessing
-import os
-import signal
-import time
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +10,8 @@ from striate.data.draws import order
 from striate.data.folders import FolderReader
 from striate.data.images import FilePixels, ImageSet
 from striate.data.loaders import Batches, normalize
-from striate.errors import DataError, StriateError, UserError
+from striate.data.streaming import AHEAD
+from striate.errors import DataError, UserError
 from striate.schemas import Preprocess
 
 PREPROCESS = Preprocess(channels=3, height=12, width=10, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
@@ -45,10 +43,6 @@ class FakeImages:
 
 def broken_file():
     raise DataError("'leaf.jpg' could be decoded when the data was prepared, but not now")
-
-
-def killed():
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def some_images(n=23, in_memory=True, fail=None):
@@ -209,24 +203,36 @@ def test_iterating_leaves_the_global_generators_alone():
     np.testing.assert_array_equal(np_state[1], np.random.get_state()[1])  # noqa: NPY002
 
 
-def test_no_worker_outlives_its_iteration():
+def decoding_threads():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("striate-decode")]
+
+
+def test_no_thread_outlives_its_iteration():
     loader = batches(some_images(in_memory=False), num_workers=2)
     collect(loader)
-    assert not multiprocessing.active_children()
+    assert not decoding_threads()
     iterator = iter(loader)
     next(iterator)
-    assert multiprocessing.active_children()
+    assert decoding_threads()
     iterator.close()
-    assert not multiprocessing.active_children()
+    assert not decoding_threads()
 
 
-def test_no_worker_outlives_an_interruption():
+def test_no_thread_outlives_an_interruption():
     loader = batches(some_images(in_memory=False), num_workers=2)
     with pytest.raises(KeyboardInterrupt) as caught:
         for _ in loader:
             raise KeyboardInterrupt
     del caught
-    assert not multiprocessing.active_children()
+    assert not decoding_threads()
+
+
+def test_few_batches_are_decoded_ahead(monkeypatch):
+    images, taken = some_images(in_memory=False), []
+    monkeypatch.setattr(images.pixels, "take", lambda rows: taken.extend(rows) or images.pixels.array[rows])
+    for trained, _ in enumerate(batches(images, 1, num_workers=2), start=1):
+        assert len(taken) <= trained + 2 * AHEAD
+    assert sorted(taken) == list(range(23))
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -235,7 +241,7 @@ def test_a_file_that_breaks_later_is_reported_without_a_traceback(num_workers):
     with pytest.raises(DataError) as caught:
         collect(loader)
     assert str(caught.value) == "'leaf.jpg' could be decoded when the data was prepared, but not now"
-    assert not multiprocessing.active_children()
+    assert not decoding_threads()
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -251,35 +257,6 @@ def test_files_stream_until_one_vanishes(num_workers, tmp_path):
     (tmp_path / "5.png").unlink()
     with pytest.raises(DataError, match=r"'5\.png'"):
         collect(loader)
-
-
-def test_a_worker_that_dies_is_reported():
-    loader = batches(some_images(in_memory=False, fail=killed), num_workers=1)
-    with pytest.raises(StriateError, match="num-workers 0"):
-        collect(loader)
-
-
-@pytest.fixture
-def spawning():
-    method = multiprocessing.get_start_method(allow_none=True)
-    multiprocessing.set_start_method("spawn", force=True)
-    yield
-    multiprocessing.set_start_method(method, force=True)
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("spawning")
-def test_spawned_workers_give_the_same_batches_and_wait_for_the_next_epoch():
-    loader = batches(some_images(in_memory=False), num_workers=1)
-    assert_same(collect(batches(), 0), collect(loader, 0))
-    workers = multiprocessing.active_children()
-    assert_same(collect(batches(), 1), collect(loader, 1))
-    assert multiprocessing.active_children() == workers
-    iterator = iter(loader)
-    next(iterator)
-    iterator.close()
-    time.sleep(0.1)
-    assert not multiprocessing.active_children()
 
 
 def test_mixed_targets_are_shares_and_labels_stay():

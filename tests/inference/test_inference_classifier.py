@@ -304,7 +304,7 @@ def test_unreadable_image_is_named(classifier: Classifier, tmp_path: Path, prepr
 
 def test_array_that_is_no_image_is_named_by_its_place(classifier: Classifier, preprocess: Preprocess) -> None:
     good = make_images(1, preprocess)[0]
-    many = [good] * (classifier.batch_size + 3)
+    many = [good] * (classifier.preprocess.batch_size + 3)
     many[-1] = np.full((4, 4), np.nan)
     with pytest.raises(DataError, match=f"image {len(many) - 1}"):
         classifier.predict(many)

@@ -52,6 +52,7 @@ def decaying(network: torch.nn.Module, decay: float) -> list[dict[str, object]]:
     ]
 
 
+# Adam divides by its gradients' size, so that a number close to 0 may turn round by rounding: fused, as ours.
 OPTIMIZERS = {
     "sgd": ({"momentum": 0.0}, lambda net: torch.optim.SGD(net.parameters(), 0.01)),
     "momentum": ({"momentum": 0.8}, lambda net: torch.optim.SGD(net.parameters(), 0.01, momentum=0.8)),
@@ -63,14 +64,14 @@ OPTIMIZERS = {
         {"weight_decay": 0.1, "momentum": 0.9},
         lambda net: torch.optim.SGD(decaying(net, 0.1), 0.01, momentum=0.9),
     ),
-    "adam": ({"optimizer": "adam"}, lambda net: torch.optim.Adam(net.parameters(), 0.01)),
+    "adam": ({"optimizer": "adam"}, lambda net: torch.optim.Adam(net.parameters(), 0.01, fused=True)),
     "adam-decay": (
         {"optimizer": "adam", "weight_decay": 0.1},
-        lambda net: torch.optim.Adam(net.parameters(), 0.01, weight_decay=0.1),
+        lambda net: torch.optim.Adam(net.parameters(), 0.01, weight_decay=0.1, fused=True),
     ),
     "adamw": (
         {"optimizer": "adamw", "weight_decay": 0.1},
-        lambda net: torch.optim.AdamW(decaying(net, 0.1), 0.01),
+        lambda net: torch.optim.AdamW(decaying(net, 0.1), 0.01, fused=True),
     ),
 }
 

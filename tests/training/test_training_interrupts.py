@@ -1,10 +1,10 @@
-"""Signals while other processes decode."""
+"""Signals, also while other threads decode."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from striate.training.interrupts import Interrupts
 
 
 class SlowPixels:
-    """Images that count as large, so that worker processes take them."""
+    """Images that count as large, so that other threads take them."""
 
     in_memory = False
 
@@ -32,18 +32,14 @@ class SlowPixels:
         return self.pixels.take(indices)
 
 
-@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="needs forked workers")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_whole_process_group_ends_training_cleanly(number: int, tmp_path: Path) -> None:
+def test_a_signal_ends_training_and_its_decoding_threads(number: int, tmp_path: Path) -> None:
     images = make_images(512, seed=1)
     streamed = ImageSet(images.paths, images.labels, SlowPixels(images))
     train = Batches(streamed, PREPROCESS, 32, shuffle=True, num_classes=4, num_workers=2)
 
     def send(progress) -> None:  # type: ignore[no-untyped-def]
         if (progress.epoch, progress.step) == (2, 2):
-            for child in multiprocessing.active_children():
-                assert child.pid is not None
-                os.kill(child.pid, number)
             os.kill(os.getpid(), number)
 
     fitted = fit(
@@ -56,7 +52,7 @@ def test_a_signal_to_the_whole_process_group_ends_training_cleanly(number: int, 
         on_batch=send,
     )
     assert (fitted.stopped, fitted.epochs_run) == ("interrupted", 1)
-    assert not multiprocessing.active_children()
+    assert not [thread for thread in threading.enumerate() if "striate-decode" in thread.name]
 
 
 def test_the_second_ctrl_c_interrupts_at_once() -> None:

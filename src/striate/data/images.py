@@ -72,7 +72,7 @@ class ArrayPixels:
 
 
 class FilePixels:
-    """Images decoded from their files each time they are taken; can be pickled for worker processes.
+    """Images decoded from their files each time they are taken, in any thread.
 
     Args:
         reader: where the files' bytes come from.

@@ -1,4 +1,4 @@
-"""Batches for training and evaluation: from memory, or decoded by worker processes as they are needed.
+"""Batches for training and evaluation: from memory, or decoded by other threads as they are needed.
 
 Needs torch, which is why the room's `__init__` leaves this module out.
 """
@@ -16,7 +16,7 @@ from striate.data import augment as augmentation
 from striate.data.augment import mixing
 from striate.data.grouping import Grouping, check_targets
 from striate.data.images import ImageSet
-from striate.data.streaming import Decoder, WorkerDecoder
+from striate.data.streaming import Decoder, ThreadedDecoder
 from striate.schemas import Preprocess
 from striate.stopwatch import UNTIMED, Clock
 
@@ -41,7 +41,7 @@ class Batches:
     """The batches of one epoch of an image set, as often as they are iterated over.
 
     Order, augmentation and mixing are functions of (seed, epoch, index): they do not depend on the number of
-    workers or on where the images lie, and an epoch can be repeated or resumed with no state.
+    threads or on where the images lie, and an epoch can be repeated or resumed with no state.
 
     Attributes:
         clock: told the parts of the work on a batch, here and by what trains on it; may be replaced.
@@ -76,7 +76,7 @@ class Batches:
             cutmix: likewise for cutmix; not both.
             num_classes: K, the width of mixed targets.
             sides: pixels to which images are brought down in each epoch, before anything else; empty: none.
-            num_workers: decoding processes for images that are not in memory; 0 decodes in this process.
+            num_workers: decoding threads for images that are not in memory; 0 decodes in the calling thread.
 
         Raises:
             UserError: unknown preset, or, with `shuffle`, fewer images than `batch_size`.
@@ -99,7 +99,7 @@ class Batches:
         self._chosen: np.ndarray | None = None
         self.clock: Clock = UNTIMED
         self.num_workers = 0 if images.pixels.in_memory else num_workers
-        self._decoder = WorkerDecoder(images, self.num_workers) if self.num_workers else Decoder(images)
+        self._decoder = ThreadedDecoder(images, self.num_workers) if self.num_workers else Decoder(images)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, counted from 0, whose order and draws the next iteration follows."""

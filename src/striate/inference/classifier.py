@@ -20,10 +20,6 @@ from striate.inference.runtimes import Runtime
 from striate.inference.views import averaged
 from striate.schemas import Output, Predictions, Preprocess
 
-INPUT_VALUES = 2**23
-"""A batch holds about as many float32 values at most (32 MB); see `Classifier.batch_size`."""
-MAX_BATCH_SIZE = 256
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -73,11 +69,6 @@ class Classifier:
     def preprocess(self) -> Preprocess:
         """How an image becomes the network's input."""
         return self.record.preprocess
-
-    @property
-    def batch_size(self) -> int:
-        """Images computed at a time where nothing else is asked for: fewer, the larger they are."""
-        return max(1, min(MAX_BATCH_SIZE, INPUT_VALUES // int(np.prod(self.preprocess.input_shape))))
 
     def predict(self, images: Any) -> list[Prediction]:
         """Name what is on images.
@@ -129,7 +120,7 @@ class Classifier:
         total = len(images.paths)
         logits = np.empty((total, len(self.class_names)), np.float32)
         done = 0
-        for pixels in ahead(reading.decode_set(images.pixels, batch_size or self.batch_size)):
+        for pixels in ahead(reading.decode_set(images.pixels, batch_size or self.preprocess.batch_size)):
             logits[done : done + len(pixels)] = averaged(self._logits, pixels, views)
             done += len(pixels)
             if progress is not None:
@@ -209,7 +200,7 @@ class Classifier:
         batch_size: int | None,
     ) -> Iterator[tuple[int, Predictions]]:
         """Yield, for each batch, how many items it was made of and the predictions for the readable ones."""
-        batches = reading.decode_items(items, self.preprocess, batch_size or self.batch_size)
+        batches = reading.decode_items(items, self.preprocess, batch_size or self.preprocess.batch_size)
         for batch in ahead(batches):
             for name, reason in batch.problems:
                 if on_problem is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from types import FrameType
@@ -14,8 +13,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """Notes SIGINT and SIGTERM while it is entered; the second SIGINT is a `KeyboardInterrupt` as usual.
 
-    Outside the main thread, where Python allows no handlers, it notes nothing. Processes forked meanwhile,
-    such as those that decode images, take SIGINT for their parent's affair and end on SIGTERM.
+    Outside the main thread, where Python allows no handlers, it notes nothing.
 
     Attributes:
         requested: whether a signal came.
@@ -23,7 +21,6 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.requested = False
-        self._process = os.getpid()
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -37,10 +34,6 @@ class Interrupts:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:
-            if number == signal.SIGTERM:
-                os._exit(128 + number)
-            return
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True

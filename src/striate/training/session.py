@@ -11,7 +11,7 @@ import lightning.pytorch as lightning
 import torch
 
 from striate.config import TrainConfig
-from striate.errors import StriateError, UserError
+from striate.errors import UserError
 from striate.schedules import Schedule
 from striate.schemas import Output
 from striate.training.averaging import make_average, restore_average
@@ -121,10 +121,6 @@ class Session:
                 return stop.kind, str(stop) or self._interrupted()
             except SystemExit as error:  # how Lightning ends on Ctrl-C and SIGTERM
                 if not interrupts.requested and not isinstance(error.__context__, KeyboardInterrupt):
-                    raise
-                return "interrupted", self._interrupted()
-            except StriateError as error:  # a decoding process may have heard the signal first
-                if isinstance(error, UserError) or not interrupts.requested:
                     raise
                 return "interrupted", self._interrupted()
         if self.course.epoch < self.config.epochs:

@@ -25,7 +25,7 @@ class Terms:
         config: the settings.
         engine: device, precision and memory format.
         in_memory: whether images lie decoded in memory.
-        workers: processes that decode, if not.
+        workers: threads that decode ahead, if not.
         allocator_tuned: whether freed memory is kept.
         operations: of an image, forward and backward.
         batch_size: images a step.
@@ -99,7 +99,7 @@ def _decoding(terms: Terms) -> str:
     if terms.in_memory:
         return "images are only copied from memory: choose a smaller --image-size."
     if terms.workers < 1:
-        return "let processes decode ahead with --num-workers 1 or more."
+        return "let threads decode ahead with --num-workers 1 or more."
     return "raise --num-workers, or train on files nearer to the size of the input."
 
 

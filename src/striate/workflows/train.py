@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
     PathLike = str | os.PathLike[str]
 
-VALIDATION_BATCH = 256
-"""Images in a validation batch, at least; it has no influence on the result but for rounding."""
-
 
 def train(
     data: PathLike | None = None,
@@ -265,7 +262,7 @@ def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
     )
     if sets.val is None:
         return train, None
-    size = max(config.batch_size, VALIDATION_BATCH)
+    size = max(config.batch_size, sets.preprocess.batch_size)  # no influence on the result but for rounding
     return train, make(sets.val, sets.preprocess, size, shuffle=False, **own)
 
 
@@ -291,7 +288,7 @@ def sides_of(config: TrainConfig, input_side: int) -> list[int]:
 
 
 def default_workers() -> int:
-    """Return how many processes decode large images by default: all cores but one, from 1 to 8."""
+    """Return how many threads decode large images by default: all cores but one, from 1 to 8."""
     return min(8, max(1, (os.cpu_count() or 1) - 1))
 
 
