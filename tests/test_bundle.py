@@ -68,6 +68,11 @@ def keys_of(arrays: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     return [{"name": n, "shape": list(a.shape), "dtype": a.dtype.name} for n, a in arrays.items()]
 
 
+@pytest.mark.parametrize(("side", "batch_size"), [(8, 256), (128, 170), (224, 55), (4000, 1)])
+def test_the_larger_images_are_the_fewer_are_computed_at_a_time(side: int, batch_size: int):
+    assert PREPROCESS.model_copy(update={"height": side, "width": side}).batch_size == batch_size
+
+
 def test_what_is_written_is_read_back_to_the_bit(tmp_path: Path) -> None:
     written = write(tmp_path / "model", temperature=1.5, versions={"numpy": "2.4"})
     record, weights = bundle.read(tmp_path / "model")
