@@ -11,6 +11,11 @@ function element(tag, properties = {}, ...children) {
   return made;
 }
 
+// Writes a text where it is not there yet: the same text again costs a layout of the page.
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 // A number for reading: at most two decimals, three digits for small ones, a true minus.
 function shown(value) {
   const size = Math.abs(value);

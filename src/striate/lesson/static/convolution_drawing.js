@@ -61,26 +61,13 @@ function drawInput(stop) {
   const { context, width, height } = prepare(convIds.input);
   const whole = side + 2 * padding;
   const grid = (conv.inputGrid = layGrid(width, height, whole, whole));
-  centreText(context);
-  for (let row = 0; row < whole; row++) {
-    for (let column = 0; column < whole; column++) {
-      const [y, x] = [row - padding, column - padding];
-      if (y < 0 || x < 0 || y >= side || x >= side) drawPadding(context, grid, row, column);
-      else {
-        const value = conv.pixels[y * side + x];
-        drawCell(context, grid, row, column, Math.round(255 * value), shown(value));
-      }
-    }
-  }
-  let unread = 0;
-  const read = readRows();
-  for (let y = 0; y < side; y++) {
-    for (let x = 0; x < side; x++) {
-      if (read[y + padding] && read[x + padding]) continue;
-      crossOut(context, grid, y + padding, x + padding);
-      unread += 1;
-    }
-  }
+  drawPadding(context, grid);
+  const texts = fitTexts(context, grid, conv.pixels);
+  conv.pixels.forEach((value, i) => {
+    const place = (Math.floor(i / side) + padding) * whole + (i % side) + padding;
+    drawCell(context, grid, place, Math.round(255 * value), texts[i]);
+  });
+  crossOutUnread(context, grid);
   const [top, left] = [stop.row * stride, stop.column * stride];
   if (dilation > 1) {
     for (let i = 0; i < size; i++) {
@@ -91,18 +78,41 @@ function drawInput(stop) {
   if (conv.drawing) {
     frameCells(context, grid, Math.floor(conv.cursor / side) + padding, (conv.cursor % side) + padding, 1, 1, "picture", 2.5);
   }
-  const key = unread === 0 ? "none" : unread === 1 ? "one" : "many";
-  convIds.unread.textContent = say(`conv.unread.${key}`, { count: unread });
 }
 
-function drawPadding(context, grid, row, column) {
+function crossOutUnread(context, grid) {
+  const { side, padding } = conv;
+  let unread = 0;
+  const read = readRows();
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) {
+      if (read[y + padding] && read[x + padding]) continue;
+      crossOut(context, grid, y + padding, x + padding);
+      unread += 1;
+    }
+  }
+  const key = unread === 0 ? "none" : unread === 1 ? "one" : "many";
+  write(convIds.unread, say(`conv.unread.${key}`, { count: unread }));
+}
+
+function drawPadding(context, grid) {
+  const { side, padding } = conv;
+  const inside = (place) => place >= padding && place < side + padding;
+  centreText(context, Math.min(14, grid.cell * 0.4));
+  for (let row = 0; row < grid.rows; row++) {
+    for (let column = 0; column < grid.columns; column++) {
+      if (!inside(row) || !inside(column)) drawZero(context, grid, row, column);
+    }
+  }
+}
+
+function drawZero(context, grid, row, column) {
   const x = grid.left + column * grid.cell;
   const y = grid.top + row * grid.cell;
   context.fillStyle = colour("shade");
   context.fillRect(x + 0.5, y + 0.5, grid.cell - 1, grid.cell - 1);
   if (grid.cell < 14) return;
   context.fillStyle = colour("quiet");
-  context.font = `${Math.min(14, grid.cell * 0.4)}px system-ui, sans-serif`;
   context.fillText("0", x + grid.cell / 2, y + grid.cell / 2 + 0.5);
 }
 
@@ -119,22 +129,24 @@ function drawOutput(stop) {
   const [, rows, columns] = conv.output.shape;
   const { context, width, height } = prepare(convIds.output);
   const grid = (conv.outputGrid = layGrid(width, height, rows, columns));
-  centreText(context);
-  const longest = grid.cell < 25 ? 0 : longestText(conv.output.data);
+  const texts = fitTexts(context, grid, conv.output.data);
   conv.output.data.forEach((value, place) => {
-    const [row, column] = [Math.floor(place / columns), place % columns];
     if (place <= conv.filled || place === conv.position) {
-      drawCell(context, grid, row, column, greyOf(value, conv.range), shown(value), longest);
-    } else {
-      context.strokeStyle = colour("line");
-      context.lineWidth = 1;
-      context.strokeRect(grid.left + column * grid.cell + 1, grid.top + row * grid.cell + 1, grid.cell - 2, grid.cell - 2);
-    }
+      drawCell(context, grid, place, greyOf(value, conv.range), texts[place]);
+    } else drawEmpty(context, grid, place);
   });
   frameCells(context, grid, stop.row, stop.column, 1, 1, "output", 3.5);
   const [low, , high] = convIds.scale.children;
-  low.textContent = shown(conv.range.low);
-  high.textContent = shown(conv.range.high);
+  write(low, shown(conv.range.low));
+  write(high, shown(conv.range.high));
+}
+
+function drawEmpty(context, grid, place) {
+  const x = grid.left + (place % grid.columns) * grid.cell;
+  const y = grid.top + Math.floor(place / grid.columns) * grid.cell;
+  context.strokeStyle = colour("line");
+  context.lineWidth = 1;
+  context.strokeRect(x + 1, y + 1, grid.cell - 2, grid.cell - 2);
 }
 
 function writeProducts(stop) {
@@ -147,15 +159,15 @@ function writeProducts(stop) {
     const outside = y < 0 || x < 0 || y >= side || x >= side;
     const pixel = outside ? 0 : conv.pixels[y * side + x];
     const [first, , input, last] = cells[place].children;
-    first.textContent = shown(pixel);
+    write(first, shown(pixel));
     first.title = outside ? say("conv.zero") : "";
     cells[place].classList.toggle("outside", outside);
     if (document.activeElement !== input) input.value = shown(weights[place]);
-    last.textContent = `= ${shown(pixel * weights[place])}`;
+    write(last, `= ${shown(pixel * weights[place])}`);
   }
-  convIds.sum.textContent = shown(conv.output.data[conv.position]);
+  write(convIds.sum, shown(conv.output.data[conv.position]));
   const where = { count: size * size, row: stop.row + 1, column: stop.column + 1 };
-  convIds["sum-of"].textContent = say("conv.sum.of", where);
+  write(convIds["sum-of"], say("conv.sum.of", where));
 }
 
 function writeControls(stop) {
@@ -165,14 +177,14 @@ function writeControls(stop) {
   convIds.position.max = last;
   convIds.position.value = conv.position;
   convIds.position.setAttribute("aria-valuetext", say("conv.position.value", place));
-  convIds.play.textContent = say(conv.timer ? "conv.pause" : "conv.play");
+  write(convIds.play, say(conv.timer ? "conv.pause" : "conv.play"));
   convIds.back.disabled = conv.position === 0;
   convIds.next.disabled = conv.position === last;
   convIds.input.setAttribute("aria-label", say("conv.input.label", { side: conv.side, ...place }));
   convIds.output.setAttribute("aria-label", say("conv.output.label", { rows, columns, ...place }));
   convIds.input.classList.toggle("drawing", conv.drawing);
-  convIds["input-size"].textContent = `${conv.side} × ${conv.side}`;
-  convIds["output-size"].textContent = `${rows} × ${columns}`;
+  write(convIds["input-size"], `${conv.side} × ${conv.side}`);
+  write(convIds["output-size"], `${rows} × ${columns}`);
   convIds.draw.setAttribute("aria-pressed", conv.drawing);
   convIds["draw-help"].hidden = !conv.drawing;
   convIds.side.value = conv.side;
@@ -181,7 +193,7 @@ function writeControls(stop) {
   for (const name of Object.keys(SETTINGS)) {
     const [low, high] = SETTINGS[name];
     const [less, more] = convIds[`value-${name}`].parentElement.querySelectorAll("button");
-    convIds[`value-${name}`].textContent = conv[name];
+    write(convIds[`value-${name}`], String(conv[name]));
     less.disabled = conv[name] === low;
     more.disabled = conv[name] === high;
   }
@@ -198,9 +210,9 @@ function writeNotes() {
   plain.setAttribute("aria-pressed", !conv.flip);
   turned.setAttribute("aria-pressed", conv.flip);
   const same = weights.every((value, place) => value === weights[weights.length - 1 - place]);
-  convIds["flip-same"].textContent = say(same ? "conv.flip.same" : "conv.flip.differs");
-  convIds.formula.textContent = `⌊(${side} + 2 · ${padding} − ${dilation} · (${size} − 1) − 1) / ${stride}⌋ + 1 = ${rows}`;
-  convIds.code.textContent = torchCode();
+  write(convIds["flip-same"], say(same ? "conv.flip.same" : "conv.flip.differs"));
+  write(convIds.formula, `⌊(${side} + 2 · ${padding} − ${dilation} · (${size} − 1) − 1) / ${stride}⌋ + 1 = ${rows}`);
+  write(convIds.code, torchCode());
 }
 
 function torchCode() {

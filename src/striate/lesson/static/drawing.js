@@ -48,31 +48,38 @@ function cellAt(canvas, grid, event) {
   return { row: clamp(row, 0, grid.rows - 1), column: clamp(column, 0, grid.columns - 1) };
 }
 
-// One value; its text where there is room, as small as the `longest` text of the grid needs it.
-function drawCell(context, grid, row, column, grey, text, longest = 3) {
-  const { cell } = grid;
-  const x = grid.left + column * cell;
-  const y = grid.top + row * cell;
+// Values row by row, each with its number where there is room.
+function drawValues(context, grid, values, range) {
+  const texts = fitTexts(context, grid, values);
+  values.forEach((value, place) => drawCell(context, grid, place, greyOf(value, range), texts[place]));
+}
+
+// The numbers to stand in the cells, as small as the longest needs it; none where they could not be read.
+function fitTexts(context, grid, values) {
+  if (grid.cell < 25) return [];
+  const texts = Array.from(values, shown);
+  const longest = texts.reduce((most, text) => Math.max(most, text.length), 3);
+  const size = Math.min(14, grid.cell * 0.4, (grid.cell * 1.62) / longest);
+  centreText(context, size);
+  return size < 9 ? [] : texts;
+}
+
+function centreText(context, size) {
+  context.font = `${size}px system-ui, sans-serif`;
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+}
+
+function drawCell(context, grid, place, grey, text) {
+  const { cell, columns } = grid;
+  const x = grid.left + (place % columns) * cell;
+  const y = grid.top + Math.floor(place / columns) * cell;
   const gap = cell > 9 ? 0.5 : 0;
   context.fillStyle = `rgb(${grey},${grey},${grey})`;
   context.fillRect(x + gap, y + gap, cell - 2 * gap, cell - 2 * gap);
-  if (text === undefined || cell < 25) return;
+  if (text === undefined) return;
   context.fillStyle = grey > 127 ? "#000" : "#fff";
-  const size = Math.min(14, cell * 0.4, (cell * 1.62) / longest);
-  if (size < 9) return;
-  context.font = `${size}px system-ui, sans-serif`;
   context.fillText(text, x + cell / 2, y + cell / 2 + 0.5);
-}
-
-function longestText(values) {
-  let longest = 3;
-  for (const value of values) longest = Math.max(longest, shown(value).length);
-  return longest;
-}
-
-function centreText(context) {
-  context.textAlign = "center";
-  context.textBaseline = "middle";
 }
 
 function frameCells(context, grid, row, column, rows, columns, name, thickness) {

@@ -37,11 +37,9 @@ function drawMaps() {
   const count = node.shape[0];
   const columns = Math.ceil(Math.sqrt(count));
   net.mapsGrid = layGrid(width, height, columns, columns);
-  centreText(context);
   if (isMaps(node)) drawTiles(context, node, data, range);
   else {
-    const longest = longestText(data);
-    data.forEach((value, i) => drawCell(context, net.mapsGrid, Math.floor(i / columns), i % columns, greyOf(value, range), shown(value), longest));
+    drawValues(context, net.mapsGrid, data, range);
     frameCells(context, net.mapsGrid, Math.floor(net.place.channel / columns), net.place.channel % columns, 1, 1, "output", 3);
   }
   netIds["maps-title"].textContent = say("net.maps", { layer: nodeName(node) });

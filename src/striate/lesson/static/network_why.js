@@ -35,10 +35,8 @@ function drawOneMap(node) {
   const [, rows, columns] = node.shape;
   const values = data.subarray(net.place.channel * rows * columns, (net.place.channel + 1) * rows * columns);
   const range = valueRange(data);
-  centreText(context);
-  const longest = net.oneGrid.cell < 25 ? 0 : longestText(values);
   if (net.oneGrid.cell < 9) drawMap(context, net.oneGrid, values, range);
-  else values.forEach((value, i) => drawCell(context, net.oneGrid, Math.floor(i / columns), i % columns, greyOf(value, range), shown(value), longest));
+  else drawValues(context, net.oneGrid, values, range);
   frameCells(context, net.oneGrid, net.place.row, net.place.column, 1, 1, "output", 3);
 }
 
