@@ -38,6 +38,26 @@ def _keep_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
     patch.delenv("STRIATE_DATA_ROOT", raising=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def without_figures() -> Iterator[None]:
+    """Figures at print size take longer than the trainings of most tests; `with_figures` brings them back."""
+    import matplotlib  # noqa: F401 - once it is there, no second process gets ready to draw
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("striate.workflows.results.write_figures", lambda *_: None)
+        yield
+
+
+@pytest.fixture(scope="module")
+def with_figures() -> Iterator[None]:
+    """Runs of this module have their figures."""
+    from striate.workflows import exports
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("striate.workflows.results.write_figures", exports.write_figures)
+        yield
+
+
 @pytest.fixture
 def write_stripes() -> Callable[..., Path]:
     """Write class folders of noisy stripes, each class with its own direction, and return the root."""

@@ -224,6 +224,7 @@ class TrainConfig(TransferConfig, DataConfig):
     )
     tensorboard: bool = Field(False, description="write TensorBoard events")
     audit: bool = Field(True, description="look for copies, leaks and shortcuts in the data")
+    figures: bool = Field(True, description="write figures at print size; the report has its own")
     test_views: Literal["one", "flip", "shift", "flip-shift"] = Field(
         "one",
         description="also measure test accuracy with logits averaged over the image, its mirror image (flip) "

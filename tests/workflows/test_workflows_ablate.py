@@ -227,13 +227,13 @@ def test_settings_that_move_the_test_images_are_refused_before_training(training
 def test_a_study_of_real_trainings_from_the_command_line(write_stripes, tmp_path, monkeypatch, capsys):
     from striate.cli import run
 
-    monkeypatch.setattr("striate.workflows.results.write_figures", lambda *_: None)
     monkeypatch.chdir(tmp_path)
     write_stripes(tmp_path / "photos", {"across": 16, "down": 16})
     words = "ablate photos --model mlp --vary hidden=2,16 --seeds 1 --epochs 1 --batch-size 8 --engine numpy"
     assert run([*words.split(), "--log", "json", "--out", "study"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert [entry["name"] for entry in result["entries"]] == ["base", "hidden=16"]
+    assert not list((tmp_path / "study" / "runs").rglob("figures"))
     runs = [entry["runs"][0] for entry in result["entries"]]
     assert run(["compare", *runs, "--out", "compared"]) == 0
     printed = capsys.readouterr().out

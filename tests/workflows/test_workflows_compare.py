@@ -99,9 +99,6 @@ def test_what_cannot_be_compared_is_refused(four, tmp_path, monkeypatch, names, 
 
 
 def test_sets_are_measured_first_and_weighed(write_stripes, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        "striate.workflows.results.write_figures", lambda *_: None
-    )  # seconds, not tested here
     data = write_stripes(tmp_path / "stripes", {"across": 24, "down": 24})
     models = {"mlp": {"epochs": 1}, "simple-cnn": {"epochs": 2}}
     runs = [

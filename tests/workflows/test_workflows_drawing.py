@@ -15,6 +15,8 @@ from striate.runs import Run
 from striate.workflows import drawing, exports, results
 from striate.workflows.drawing import DrawingProcess
 
+pytestmark = pytest.mark.usefixtures("with_figures")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
@@ -80,6 +82,13 @@ def test_no_process_is_started_where_matplotlib_is_there():
     import matplotlib  # noqa: F401
 
     with DrawingProcess.start() as beside:
+        assert beside.process is None
+        assert not beside.succeeded()
+
+
+def test_no_process_is_started_for_figures_that_nobody_wants(monkeypatch):
+    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    with DrawingProcess.start(wanted=False) as beside:
         assert beside.process is None
         assert not beside.succeeded()
 

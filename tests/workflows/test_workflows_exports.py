@@ -7,6 +7,8 @@ import striate
 from striate import schemas
 from striate.runs import Run
 
+pytestmark = pytest.mark.usefixtures("with_figures")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Run:
@@ -47,3 +49,14 @@ def test_figures_are_png_and_svg(run) -> None:
     for name in names:
         assert (run.figures / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (run.figures / f"{name}.svg").read_bytes()[:600]
+
+
+def test_nobody_has_to_have_figures_and_they_are_drawn_later(write_stripes, tmp_path) -> None:
+    stripes = write_stripes(tmp_path / "stripes", {"across": 8, "down": 8})
+    settings = {"model": "mlp", "epochs": 1, "engine": "numpy", "audit": False, "figures": False}
+    run = striate.train(stripes, out=tmp_path / "run", **settings)
+    assert run.report.is_file()
+    assert not run.figures.exists()
+    assert "figures/" not in run.report.read_text()
+    striate.evaluate(run.folder)
+    assert {path.suffix for path in run.figures.iterdir()} == {".png", ".svg"}

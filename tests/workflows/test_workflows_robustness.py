@@ -27,7 +27,6 @@ def trained(tmp_path_factory):
             Image.fromarray(pixels).save(folder / "data" / label / f"{number}.png")
     common = {"model": "mlp", "model_options": {"hidden": 8}, "epochs": 3, "batch_size": 4, "engine": "numpy"}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("striate.workflows.results.write_figures", lambda *_: None)
         patch.setenv("STRIATE_CACHE", str(folder / "cache"))
         patch.setenv("STRIATE_STATE", str(folder / "state"))
         more = {"plain": {}, "permuted": {"permute_pixels": 1}, "other": {"split_seed": 5}}

@@ -13,7 +13,7 @@ from striate.config import TrainConfig
 app = typer.Typer(no_args_is_help=True, help="Race ways to convolve, or see where a training's time goes.")
 
 _PAIR = "N|H,W"
-_NOT_OF_A_STEP = ("data", "audit", "best_by", "early_stopping", "engine", "goal", "tensorboard")
+_NOT_OF_A_STEP = ("data", "audit", "best_by", "early_stopping", "engine", "figures", "goal", "tensorboard")
 
 
 @app.callback()

@@ -31,6 +31,7 @@ _NEUTRAL_SETTINGS = {
     "data_root",
     "num_workers",
     "tensorboard",
+    "figures",
     "goal",
     "device",
     "precision",

@@ -85,6 +85,7 @@ def ablate(
     shared.pop("seed", None)
     shared.setdefault("split_seed", first.seed)
     shared.setdefault("audit", False)  # the data is the same in every run
+    shared.setdefault("figures", False)  # the study has its own
     made = recipes(shared, vary, design)
     _check_test_images(made, vary, listener)
     folder = (

@@ -20,7 +20,7 @@ _REFUSED = {
     "split_seed": "every recipe is measured on the same test images; another split would change them.",
     "model_options": "name the option itself, as in --vary dropout=0,0.5.",
 }
-_NO_RESULT = ("data_root", "num_workers", "keep_pixels", "tensorboard", "audit", "goal")
+_NO_RESULT = ("data_root", "num_workers", "keep_pixels", "tensorboard", "audit", "figures", "goal")
 """Settings that change nothing but where, how fast or with what beside it a training runs."""
 _OF_A_NEW_HEAD = (
     "head",

@@ -1,6 +1,6 @@
 """Figures drawn by a second process, started ahead: importing matplotlib takes as long as some of them.
 
-    with DrawingProcess.start() as beside:
+    with DrawingProcess.start(config.figures) as beside:
         ...  # what has to be done first; the other process gets ready meanwhile
         beside.draw(run)
         ...  # what needs no figures
@@ -41,10 +41,10 @@ class DrawingProcess:
 
     @classmethod
     @contextmanager
-    def start(cls) -> Iterator[DrawingProcess]:
-        """Start it where that saves time: with a second core, and if matplotlib is not imported here yet."""
+    def start(cls, wanted: bool = True) -> Iterator[DrawingProcess]:
+        """Start it if figures are `wanted` and time is saved: with two cores, and matplotlib not here yet."""
         worthwhile = (os.cpu_count() or 1) > 1 and "matplotlib" not in sys.modules
-        process = _launch() if worthwhile else None
+        process = _launch() if wanted and worthwhile else None
         try:
             yield cls(process)
         finally:
@@ -82,6 +82,7 @@ def _launch() -> subprocess.Popen[bytes] | None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # it multiplies nothing, and forks
+            start_new_session=True,  # Ctrl-C is for the first process, which may still want its figures
         )
     except OSError:
         return None

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from striate.config import TrainConfig
     from striate.evaluation.study import Entry
 
-NO_MATTER = frozenset({"seed", "data", "data_root", "num_workers", "tensorboard", "audit", "goal", "device"})
+NO_MATTER = frozenset(
+    {"seed", "data", "data_root", "num_workers", "tensorboard", "audit", "figures", "goal", "device"}
+)
 """Settings that do not make another recipe of a training."""
 
 

@@ -128,7 +128,7 @@ def train(
     records.write_facts(run, choice, sets, network.source, fitted.describe())
     calibrate(run)
     audit_run(run, config, sets, listener)
-    results.write_results(run, listener, beside=beside)
+    results.write_results(run, listener, figures=config.figures, beside=beside)
     bundle.amend(run.model, metrics=run.metrics())
     return run
 

@@ -83,6 +83,8 @@ def write_results(
     run: Run,
     listener: Listener | None = None,
     threshold: Threshold | None = None,
+    *,
+    figures: bool = True,
     beside: DrawingProcess | None = None,
 ) -> None:
     """Compute metrics, figures and the report of `run` from its saved predictions, without torch.
@@ -91,7 +93,8 @@ def write_results(
         run: with predictions and facts.
         listener: hears the report's remarks.
         threshold: of two classes, to be measured on all images but those that trained or chose it.
-        beside: draws the figures meanwhile.
+        figures: at print size, of those that the report shows, too.
+        beside: draws them meanwhile.
 
     Raises:
         RunError: predictions that do not fit the run, or each other.
@@ -102,11 +105,12 @@ def write_results(
     metrics = _metrics(run, threshold)
     write_json(run.metrics_file, metrics)
     write_tables(run, metrics)
-    make_folder(run.figures)
-    drawing = beside is not None and beside.draw(run)
+    if figures:
+        make_folder(run.figures)
+    drawing = figures and beside is not None and beside.draw(run)
     context = _context(run)  # of all that lies there by now
     page = render_report(context)
-    if not (drawing and beside is not None and beside.succeeded()):
+    if figures and not (drawing and beside is not None and beside.succeeded()):
         write_figures(run, metrics)
     write_text(run.report, page)
     looks.record(run)
