@@ -72,7 +72,7 @@ def test_a_process_that_has_ended_takes_no_task(run):
 def test_a_process_that_is_not_needed_is_ended(monkeypatch):
     monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
     monkeypatch.setattr(drawing, "_get_ready", lambda: None)
-    with DrawingProcess.start() as beside:
+    with DrawingProcess.start(wanted=True) as beside:
         process = beside.process
         assert process is not None
     assert process.poll() is not None
@@ -81,7 +81,7 @@ def test_a_process_that_is_not_needed_is_ended(monkeypatch):
 def test_no_process_is_started_where_matplotlib_is_there():
     import matplotlib  # noqa: F401
 
-    with DrawingProcess.start() as beside:
+    with DrawingProcess.start(wanted=True) as beside:
         assert beside.process is None
         assert not beside.succeeded()
 

@@ -41,7 +41,7 @@ class DrawingProcess:
 
     @classmethod
     @contextmanager
-    def start(cls, wanted: bool = True) -> Iterator[DrawingProcess]:
+    def start(cls, wanted: bool) -> Iterator[DrawingProcess]:
         """Start it if figures are `wanted` and time is saved: with two cores, and matplotlib not here yet."""
         worthwhile = (os.cpu_count() or 1) > 1 and "matplotlib" not in sys.modules
         process = _launch() if wanted and worthwhile else None

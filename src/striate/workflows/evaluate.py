@@ -13,7 +13,6 @@ from striate.errors import UserError, unknown_name
 from striate.files import write_json
 from striate.runs import Run
 from striate.workflows import environment, facts, results
-from striate.workflows.drawing import DrawingProcess
 from striate.workflows.listener import Listener
 from striate.workflows.sets import EvaluatedSet, Given, PathLike, check_sets
 from striate.workflows.thresholds import choose_threshold
@@ -142,11 +141,11 @@ def evaluate(
     run = Run.choose(out, f"{name}-{classifier.record.name}", [part.data for part in parts])
     search = _Search(classifier, Path(model), split, data_root, listener)
     found = {part.name: search.find(part, bool(sets)) for part in parts}
-    with run.creating(), DrawingProcess.start() as beside:
+    with run.creating():
         _record(run, search, found, parts, bool(sets))
         images = {name: labelled.images for name, labelled in found.items()}
         results.predict_splits(run, classifier, images, listener, batch_size)
-        results.write_results(run, listener, threshold, beside=beside)
+        results.write_results(run, listener, threshold)
     return run
 
 
@@ -230,8 +229,7 @@ def _again(run: Run, costs: Sequence[float | str] | None, listener: Listener) ->
     if costs is not None:
         trained = run if run.config_file.is_file() else Run(Path(run.facts().get("model", "")).parent)
         threshold = choose_threshold(costs, trained)
-    with DrawingProcess.start() as beside:
-        results.write_results(run, listener, threshold, beside=beside)
+    results.write_results(run, listener, threshold)
     return run
 
 

@@ -92,18 +92,20 @@ def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run
     config, found = transfer.resolve_model(config, listener)
     choice = transfer.choose_network(config, listener)
     run = Run.choose(out, f"{Path(config.data).stem}-{choice.model.name}", [config.data])
-    with DrawingProcess.start(config.figures) as beside:  # it gets ready while images are read
-        sets = transfer.prepare_images(config, choice, found, listener)
-        config = recipes.fitted(config, len(sets.train), sets.class_names)
-        if choice.strategy == "features":
+    if choice.strategy == "features":
+        with DrawingProcess.start(config.figures) as beside:  # it gets ready while images are read
+            sets = transfer.prepare_images(config, choice, found, listener)
+            config = recipes.fitted(config, len(sets.train), sets.class_names)
             with run.creating():
                 return on_features.train(run, config, choice, sets, listener, beside)
-        config = _fit_batch_size(config, len(sets.train), listener)
-        training = Training.prepare(config, choice, sets, listener).with_found_lr(listener)
-        with run.creating():
-            records.record_start(run, training.config, choice, sets, training.source)
-            fitted = training.fit(run, listener)
-        return _finish(run, training, fitted, listener, beside)
+    sets = transfer.prepare_images(config, choice, found, listener)
+    config = recipes.fitted(config, len(sets.train), sets.class_names)
+    config = _fit_batch_size(config, len(sets.train), listener)
+    training = Training.prepare(config, choice, sets, listener).with_found_lr(listener)
+    with run.creating():
+        records.record_start(run, training.config, choice, sets, training.source)
+        fitted = training.fit(run, listener)
+    return _finish(run, training, fitted, listener)
 
 
 def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener: Listener) -> Run:
@@ -120,18 +122,18 @@ def _resume(run: Run, settings: dict[str, Any], other: PathLike | None, listener
     file = run.checkpoints / CHECKPOINT_NAME
     checkpoint = read_checkpoint(file) if file.exists() else None  # cut short in its first epoch
     choice = transfer.choose_network(config, listener)
-    with DrawingProcess.start(config.figures) as beside:
-        sets = transfer.prepare_images(config, choice, None, listener)
-        if sets.fingerprint != run.facts()["data"]["fingerprint"]:
-            raise RunError(f"{config.data} has changed since {run.folder} was begun; start a new run.")
-        if choice.strategy == "features":
+    sets = transfer.prepare_images(config, choice, None, listener)
+    if sets.fingerprint != run.facts()["data"]["fingerprint"]:
+        raise RunError(f"{config.data} has changed since {run.folder} was begun; start a new run.")
+    if choice.strategy == "features":
+        with DrawingProcess.start(config.figures) as beside:
             return on_features.train(run, config, choice, sets, listener, beside)
-        source = run.facts()["network"].get("weights", "random")
-        training = Training.prepare(config, choice, sets, listener, source if checkpoint else None)
-        if training.source != source:
-            raise RunError(f"{config.weights} has changed since {run.folder} was begun; start a new run.")
-        fitted = training.fit(run, listener, checkpoint)
-        return _finish(run, training, fitted, listener, beside)
+    source = run.facts()["network"].get("weights", "random")
+    training = Training.prepare(config, choice, sets, listener, source if checkpoint else None)
+    if training.source != source:
+        raise RunError(f"{config.weights} has changed since {run.folder} was begun; start a new run.")
+    fitted = training.fit(run, listener, checkpoint)
+    return _finish(run, training, fitted, listener)
 
 
 @dataclass(frozen=True)
@@ -332,7 +334,7 @@ def _check_unfinished(run: Run) -> None:
         raise RunError(f"{run.folder} diverged and would diverge again. Start a new run with a lower --lr.")
 
 
-def _finish(run: Run, training: Training, fitted: Fitted, listener: Listener, beside: DrawingProcess) -> Run:
+def _finish(run: Run, training: Training, fitted: Fitted, listener: Listener) -> Run:
     """Write the bundle, evaluate what it holds, and write the report."""
     from striate.inference import load
 
@@ -345,7 +347,7 @@ def _finish(run: Run, training: Training, fitted: Fitted, listener: Listener, be
     results.measure_views(run, classifier, training.sets.test, training.config.test_views, listener)
     calibrate(run)
     audit_run(run, training.config, training.sets, listener)
-    results.write_results(run, listener, figures=training.config.figures, beside=beside)
+    results.write_results(run, listener, figures=training.config.figures)
     bundle.amend(run.model, metrics=run.metrics())
     if fitted.stopped == "non-finite":
         raise TrainingError(f"{fitted.message} They are kept in {run.model}.")

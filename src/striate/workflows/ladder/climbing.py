@@ -15,7 +15,6 @@ from striate.config import DataConfig, TrainConfig
 from striate.errors import UserError
 from striate.runs import Run
 from striate.workflows import on_features, run_audit, transfer
-from striate.workflows.drawing import DrawingProcess
 from striate.workflows.ladder import attempts, record, trials
 from striate.workflows.ladder.budget import Clock, in_words, parse_budget
 from striate.workflows.ladder.closing import close
@@ -88,10 +87,8 @@ def climb(
         rungs = small_image_steps(side, mirrored=False)
         if not recipes.are_characters(found.classes):
             mirroring = small_image_steps(side, mirrored=True)
-    with run.creating(), DrawingProcess.start(config.figures) as beside:
-        return _Ladder(run, config, found, clock, listener, Once(listener), beside, kind, mirroring).climb(
-            rungs
-        )
+    with run.creating():
+        return _Ladder(run, config, found, clock, listener, Once(listener), kind, mirroring).climb(rungs)
 
 
 def _checked(settings: dict[str, Any], other: PathLike | None) -> TrainConfig:
@@ -122,7 +119,6 @@ class _Ladder:
     clock: Clock
     listener: Listener
     once: Listener  # the same; tells what each step says anew only at the first
-    beside: DrawingProcess
     kind: str
     mirroring: Sequence[Rung] = ()  # in the place of the later rungs, where the first knows mirror images
     entries: list[StepRecord] = field(default_factory=list)
@@ -159,7 +155,7 @@ class _Ladder:
             seconds=self.clock.elapsed,
         )
         audit = self.audit or {"skipped": "the budget left no time for it"}
-        return close(self.run, self.kept, content, audit, self.clock, self.listener, self.beside)
+        return close(self.run, self.kept, content, audit, self.clock, self.listener)
 
     @property
     def reserve(self) -> float:

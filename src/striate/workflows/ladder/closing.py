@@ -13,19 +13,12 @@ from striate.workflows.ladder.record import LadderRecord
 
 if TYPE_CHECKING:
     from striate.runs import Run
-    from striate.workflows.drawing import DrawingProcess
     from striate.workflows.ladder.budget import Clock
     from striate.workflows.listener import Listener
 
 
 def close(
-    run: Run,
-    kept: Attempt,
-    record: LadderRecord,
-    audit: dict[str, Any],
-    clock: Clock,
-    listener: Listener,
-    beside: DrawingProcess,
+    run: Run, kept: Attempt, record: LadderRecord, audit: dict[str, Any], clock: Clock, listener: Listener
 ) -> Run:
     """Write everything that a training's folder holds, and `ladder.json`.
 
@@ -36,7 +29,6 @@ def close(
         audit: what `audit.json` is to hold.
         clock: for the record.
         listener: hears how it goes.
-        beside: draws the figures.
     """
     records.record_start(run, kept.config, kept.choice, kept.sets, kept.source)
     if kept.history:
@@ -50,7 +42,7 @@ def close(
     calibrate(run)
     files.write_json(run.audit_file, audit)
     files.write_json(run.ladder_file, record.to_json())
-    results.write_results(run, listener, figures=kept.config.figures, beside=beside)
+    results.write_results(run, listener, figures=kept.config.figures)
     bundle.amend(run.model, metrics=run.metrics())
     record.total_seconds = clock.elapsed
     files.write_json(run.ladder_file, record.to_json())
