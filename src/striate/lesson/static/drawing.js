@@ -1,5 +1,7 @@
 // Grids of numbers on a canvas: grey levels, numbers where there is room, frames in the colours of the roles.
 
+const SMALLEST_TEXT = 9; // pixels
+
 let colours = null;
 
 function forgetColours() {
@@ -56,12 +58,12 @@ function drawValues(context, grid, values, range) {
 
 // The numbers to stand in the cells, as small as the longest needs it; none where they could not be read.
 function fitTexts(context, grid, values) {
-  if (grid.cell < 25) return [];
+  if (grid.cell * 0.4 < SMALLEST_TEXT) return [];
   const texts = Array.from(values, shown);
   const longest = texts.reduce((most, text) => Math.max(most, text.length), 3);
   const size = Math.min(14, grid.cell * 0.4, (grid.cell * 1.62) / longest);
   centreText(context, size);
-  return size < 9 ? [] : texts;
+  return size < SMALLEST_TEXT ? [] : texts;
 }
 
 function centreText(context, size) {
