@@ -91,6 +91,17 @@ def test_a_failure_before_the_first_checkpoint_leaves_nothing(tmp_path):
     assert not run.folder.exists()
 
 
+def test_a_failure_while_results_are_written_takes_them_away(tmp_path):
+    run = Run(tmp_path / "run")
+    with pytest.raises(KeyError), run.creating():
+        run.write_facts({"sets": {"field": {}}})
+        for name in ("test", "field"):
+            for path in (run.predictions_table(name), run.predictions_file(name), run.maps_file(name)):
+                path.write_bytes(b"x")
+        raise KeyError
+    assert not run.folder.exists()
+
+
 def test_a_failure_leaves_a_folder_that_was_there_with_what_was_in_it(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     run = Run(tmp_path)

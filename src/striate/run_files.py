@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from striate.report_file import ReportFile
@@ -133,8 +134,8 @@ class RunFiles:
         """What each threshold names rightly and wrongly, of two classes (CSV)."""
         return self.folder / f"thresholds-{split}.csv"
 
-    def written(self) -> list[Path]:
-        """The files that a run writes whatever its splits are."""
+    def written(self, splits: Iterable[str]) -> list[Path]:
+        """The files that a run of `splits` may write, folders left out."""
         return [
             self.config_file,
             self.facts_file,
@@ -148,4 +149,18 @@ class RunFiles:
             self.environment_file,
             self.ladder_file,
             self.report,
+            *(name(split) for split in splits for name in self._of_a_split()),
+        ]
+
+    def _of_a_split(self) -> list[Callable[[str], Path]]:
+        return [
+            self.predictions_table,
+            self.predictions_file,
+            self.per_class_file,
+            self.curves_file,
+            self.maps_file,
+            self.calibration_file,
+            self.confused_pairs_file,
+            self.answers_file,
+            self.thresholds_file,
         ]

@@ -60,7 +60,8 @@ class Run(RunFiles):
         if out is not None and not os.fspath(out):
             raise RunError("--out is empty: expected the folder to write.")
         run = cls(Path("runs") / _plain(name), numbered=True) if out is None else cls(out)
-        taken = [path.name for path in (*run.written(), run.model, run.checkpoints) if os.path.exists(path)]
+        own = (*run.written(schemas.SPLITS), run.model, run.checkpoints)
+        taken = [path.name for path in own if os.path.exists(path)]
         if taken:
             raise run._taken(taken[0])
         _check_writable(run.folder)
@@ -121,10 +122,13 @@ class Run(RunFiles):
 
     def _discard(self, made: Sequence[Path]) -> None:
         """Remove the files that a run writes, and the folders that were `made` for it."""
+        names: list[str] = list(schemas.SPLITS)
+        with contextlib.suppress(RunError):
+            names += self.sets()
         for path in (self.checkpoints, self.tensorboard, self.figures, self.model):
             shutil.rmtree(path, ignore_errors=True)
-        for path in filter(os.path.exists, self.written()):
-            path.unlink()
+        for path in self.written(names):
+            path.unlink(missing_ok=True)
         _remove_empty(made)
 
     # Reading
