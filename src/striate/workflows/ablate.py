@@ -85,7 +85,6 @@ def ablate(
     shared.pop("seed", None)
     shared.setdefault("split_seed", first.seed)
     shared.setdefault("audit", False)  # the data is the same in every run
-    shared.setdefault("figures", False)  # the study has its own
     made = recipes(shared, vary, design)
     _check_test_images(made, vary, listener)
     folder = (
@@ -127,7 +126,8 @@ def _train(run: Run, recipe: Recipe, seed: int, listener: Listener) -> Run:
             run = train(resume=run.folder, listener=listener)
         else:
             shutil.rmtree(run.folder, ignore_errors=True)  # cut short before anything could be resumed
-            run = train(out=run.folder, listener=listener, **recipe.settings, seed=seed)
+            settings = {"figures": False} | recipe.settings  # the study has its own
+            run = train(out=run.folder, listener=listener, **settings, seed=seed)
     except TrainingError as error:
         listener.message(f"{recipe.name}, seed {seed}, diverged and is left out: {error}")
         return run
