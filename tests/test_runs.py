@@ -103,12 +103,15 @@ def test_a_failure_while_results_are_written_takes_them_away(tmp_path):
 
 
 def test_a_failure_leaves_a_folder_that_was_there_with_what_was_in_it(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
+    mine = ["notes.txt", "predictions-field.csv"]
+    for name in mine:
+        (tmp_path / name).write_text("mine")
     run = Run(tmp_path)
     with pytest.raises(KeyError), run.creating():
+        run.write_facts({"sets": {"field": {}}})
         run.write_config(TrainConfig(data="digits"))
         raise KeyError
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == mine
 
 
 def test_a_failure_after_a_checkpoint_keeps_the_run(tmp_path):

@@ -123,8 +123,9 @@ class Run(RunFiles):
     def _discard(self, made: Sequence[Path]) -> None:
         """Remove the files that a run writes, and the folders that were `made` for it."""
         names: list[str] = list(schemas.SPLITS)
-        with contextlib.suppress(RunError):
-            names += self.sets()
+        if self.folder in made:  # else files named like those of a set may be the user's
+            with contextlib.suppress(RunError):
+                names += self.sets()
         for path in (self.checkpoints, self.tensorboard, self.figures, self.model):
             shutil.rmtree(path, ignore_errors=True)
         for path in self.written(names):
