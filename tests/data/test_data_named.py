@@ -77,6 +77,17 @@ def test_the_data_root_can_be_set_once(tmp_path, monkeypatch):
     assert len(prepare(DataConfig(data="MNIST")).test) == 40
 
 
+def test_a_zip_file_with_the_name_of_a_set_comes_first(tmp_path, write_pictures, pack):
+    write_mnist(tmp_path)
+    folder = write_pictures(
+        tmp_path / "folder", {f"{split}/{name}": 4 for split in ("train", "test") for name in "ab"}
+    )
+    pack(folder, tmp_path / "mnist.zip")
+    sets = prepare(DataConfig(data="mnist", data_root=str(tmp_path), val_fraction=0.25))
+    assert sets.class_names == ("a", "b")
+    assert (sets.name, len(sets.test)) == ("mnist", 8)
+
+
 def test_two_classes_of_mnist(tmp_path):
     write_mnist(tmp_path)
     sets = prepare(DataConfig(data="mnist", data_root=str(tmp_path), classes=("4", "9"), val_fraction=0.5))

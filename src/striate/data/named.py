@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from striate.cache import cache_folder
+from striate.data.archives import read_archive
 from striate.data.folders import read_folder
 from striate.data.idx import read_idx
 from striate.data.sources import Sample, Source
@@ -57,10 +58,14 @@ _SOURCES = {
 def read_named(name: str, data_root: str | None = None) -> Source:
     """Return the data set called `name`, one of `NAMES`; it is downloaded if it is not in `data_root`.
 
+    A zip file there that is called so, with class folders in it, comes first.
+
     Raises:
         DataError: it is not there and cannot be downloaded, or is damaged.
     """
-    return _READERS[name](root_of(data_root))
+    root = root_of(data_root)
+    packed = root / f"{name}.zip"
+    return replace(read_archive(packed), name=name) if packed.is_file() else _READERS[name](root)
 
 
 def root_of(data_root: str | None) -> Path:
@@ -216,8 +221,8 @@ def _download(name: str, root: Path, folder: str, fetch: Callable[[Path], None])
         DataError: it cannot be done; says what else can.
     """
     ways = (
-        f"Put it on disk as {root / folder} (torchvision's layout; --data-root names a place other than "
-        f"{root}), or go online once and start again."
+        f"Put it on disk as {root / folder} (torchvision's layout), or with a folder for each class as "
+        f"{root / name}.zip (--data-root names a place other than {root}), or go online once and start again."
     )
     if (root / folder).exists():
         raise DataError(
