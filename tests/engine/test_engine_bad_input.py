@@ -45,6 +45,11 @@ CONVOLUTION: dict[str, Refused] = {
         ValueError,
         "groups: expected a divisor of out_channels = 3, got 2",
     ),
+    "no algorithm": (
+        lambda: F.conv2d(X, W, algorithm=None),
+        ValueError,
+        "algorithm: expected 'auto' or one of",
+    ),
     "no groups": (lambda: F.conv2d(X, W, groups=0), ValueError, "groups: expected at least 1, got 0"),
     "half groups": (
         lambda: F.conv2d(X, W, groups=2.0),
@@ -263,11 +268,12 @@ NORMALIZATION: dict[str, Refused] = {
         ValueError,
         "x: expected more than one value",
     ),
-    "no values": (
-        lambda: F.batch_norm(draw(0, 3), training=True),
-        ValueError,
-        "x: expected more than one value",
+    "no momentum": (
+        lambda: F.batch_norm(X, training=True, momentum=None),
+        TypeError,
+        "momentum: expected a num",
     ),
+    "layer's momentum": (lambda: layers.BatchNorm2d(3, momentum="x"), TypeError, "momentum: expected a num"),
     "no statistics": (lambda: F.batch_norm(X), ValueError, "running_mean: expected running statistics, or"),
     "half": (
         lambda: F.batch_norm(X, draw(4)),
@@ -436,6 +442,16 @@ CLASSES: dict[str, Refused] = {
 }
 
 LOSSES: dict[str, Refused] = {
+    "ignored shares": (
+        lambda: F.cross_entropy(LOGITS, np.abs(LOGITS), ignore_index=1),
+        ValueError,
+        "ignore_index: expected none with shares of classes, got 1",
+    ),
+    "half an ignored label": (
+        lambda: F.cross_entropy(LOGITS, LABELS, ignore_index=1.5),
+        TypeError,
+        "ignore_index: expected a whole number, got 1.5",
+    ),
     "squares": (
         lambda: F.mse_loss(draw(3, 1), draw(3)),
         ValueError,

@@ -113,6 +113,25 @@ def test_divergence_names_the_layer_where_it_begins(digits):
         engine.fit(network, samples, epochs=9, optimizer=engine.SGD(network.parameters(), 1e30))
 
 
+def test_a_validation_loss_that_is_not_finite_stops_the_training(digits):
+    network, images = net(), digits[0][:64].copy()
+    images[5, 0, 3, 3] = np.nan
+    train, val = (
+        engine.Samples(digits[0][:64], digits[1][:64], 64),
+        engine.Samples(images, digits[1][:64], 64),
+    )
+    with pytest.raises(engine.NotFiniteError, match=r"validation loss .* is in the images"):
+        engine.fit(network, train, val, epochs=2, optimizer=engine.SGD(network.parameters(), 0.1))
+
+
+def test_a_trained_network_gives_the_gradient_of_its_input_again(digits):
+    network = net()
+    samples = engine.Samples(digits[0][:64], digits[1][:64], 64)
+    engine.fit(network, samples, epochs=1, optimizer=engine.SGD(network.parameters(), 0.1))
+    x = digits[0][:2]
+    assert network.backward(np.ones_like(network.forward(x))).shape == x.shape
+
+
 def test_the_first_value_that_is_not_finite_is_found_in_images_weights_outputs(digits):
     network, x = net(), digits[0][:2].copy()
     assert first_not_finite(network, x) == "the loss itself"

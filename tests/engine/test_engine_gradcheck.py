@@ -162,10 +162,14 @@ class Scale(layers.Layer):
         self.x = x.copy()
         if self.fault == "changes x":
             x += 1
+        if self.fault == "keeps the first":
+            self.first = getattr(self, "first", self.x)
         return self.x * self.scale.value
 
     def backward(self, grad_output):
-        grad = (grad_output * self.x).sum(axis=0)
+        if self.fault == "changes grad_output":
+            grad_output *= 2
+        grad = (grad_output * getattr(self, "first", self.x)).sum(axis=0)
         if self.fault == "replaces":
             self.scale.grad = grad
         elif self.fault == "shape":
@@ -182,6 +186,8 @@ class Scale(layers.Layer):
         ("replaces", "a second backward pass does not add to the gradient"),
         ("shape", r"expected shape (3,), got (1,)"),
         ("changes x", "the input was changed"),
+        ("changes grad_output", "grad_output was changed"),
+        ("keeps the first", "(ratio 0.5)"),
         ("nan", "inf"),
     ],
 )
@@ -198,6 +204,30 @@ def test_gradient_that_is_zero_passes_in_spite_of_roundoff():
     network = Network([layers.Linear(3, 4, generator=generator), layers.BatchNorm1d(4)])
     report = gradcheck(network, 100 * draw(6, 3))
     assert report.passed, report
+
+
+@pytest.mark.parametrize("wrong", [lambda g: np.ones(()), lambda g: g * g], ids=["ignored", "squared"])
+def test_what_a_loss_makes_of_its_own_gradient_is_checked(wrong):
+    z, labels = draw(3, 4), np.array([0, 3, 1])
+
+    def backward(grad_output, z):
+        return F.cross_entropy_backward(wrong(grad_output), z, labels)
+
+    assert not gradcheck((lambda z: F.cross_entropy(z, labels), backward), {"z": z}).passed
+
+
+@pytest.mark.parametrize("offset", [3e8, 1e9, 1e12])
+def test_a_wrong_gradient_does_not_pass_because_outputs_are_large(offset):
+    report = gradcheck((lambda x: x * x + offset, half_of_squares_gradient), {"x": draw(5, 4)})
+    assert not report.passed
+
+
+def half_of_squares_gradient(grad_output, x):
+    return grad_output * x
+
+
+def test_nothing_measured_is_no_pass():
+    assert not gradcheck(layers.ReLU(), np.zeros((0, 3))).passed
 
 
 def test_report_reads_as_a_table():

@@ -124,6 +124,20 @@ def test_watching_sees_every_layer_and_ends():
     assert len(seen.outputs["conv1"]) == 5
 
 
+def test_what_was_seen_stays_when_a_layer_behind_changes_its_gradient():
+    class Spoiling(layers.ReLU):
+        def backward(self, grad_output):
+            grad_output *= 3
+            return super().backward(grad_output)
+
+    network = Network({"spoiling": Spoiling(), "relu": layers.ReLU()})
+    with watching(network) as seen:
+        grad = np.ones_like(network.forward(images()))
+        network.backward(grad)
+    assert seen.input_grads["relu"].max() == 1
+    assert seen.input_grads["spoiling"].max() == 3
+
+
 def test_layers_without_names_are_numbered():
     plain = Network([layers.Flatten(), layers.Linear(16, 2, generator=np.random.default_rng(0))])
     assert list(plain.parameters()) == ["1.weight", "1.bias"]

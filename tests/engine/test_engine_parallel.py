@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
 
-from striate.engine import parallel
+from striate.engine import blas, parallel
+from striate.engine import functional as F
 
 
 @pytest.fixture(autouse=True)
@@ -127,3 +130,41 @@ def test_a_caller_on_another_threads_core_moves_away_and_is_free_again():
     os.sched_setaffinity(0, cores)
     parallel.run(lambda part: None, parts())
     assert os.sched_getaffinity(0) == set(cores)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_forked_while_another_thread_multiplies_computes_as_well():
+    x, weight = np.ones((2, 32)), np.ones((4, 32))
+    stop = threading.Event()
+
+    def multiply():
+        while not stop.is_set():
+            F.linear(x, weight)
+
+    busy = threading.Thread(target=multiply)
+    busy.start()
+    try:
+        endings = [_ending_of_child(lambda: F.linear(x, weight)) for _ in range(8)]
+    finally:
+        stop.set()
+        busy.join()
+    assert endings == [0] * 8
+
+
+def _ending_of_child(work) -> int:
+    """Return the exit code of a forked process that does `work`; -9 of one that hangs."""
+    child = os.fork()
+    if not child:
+        try:
+            work()
+            os._exit(blas._HOLD.depth)
+        finally:
+            os._exit(99)
+    for _ in range(1000):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -6,6 +6,7 @@ between the products and each works in its own core's cache.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,8 +40,17 @@ class _Hold:
             if self.depth == 0:
                 self.limit.__exit__(None, None, None)
 
+    def forget(self) -> None:
+        """Lift the limit of threads that did not survive a fork, one of which may have held the lock."""
+        self.lock = threading.Lock()
+        if self.depth > 0:
+            self.depth = 0
+            self.limit.__exit__(None, None, None)
+
 
 _HOLD = _Hold()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HOLD.forget)
 
 
 @cache

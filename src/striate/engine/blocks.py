@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from operator import add
 
@@ -52,12 +53,22 @@ class Sequential(Layer):
                 layer.forget()
         return grad
 
-    def set_input_grad(self, needed: bool) -> None:
-        """Say whether `backward` has to return the gradient for x.
+    @contextmanager
+    def without_input_grad(self) -> Iterator[None]:
+        """Let `backward` return no gradient for x, until the block ends.
 
         Training does not need it; then the first layer with parameters spares itself the work, which in a
         first convolution is a third.
         """
+        needed = self.needs_input_grad
+        self.set_input_grad(False)
+        try:
+            yield
+        finally:
+            self.set_input_grad(needed)
+
+    def set_input_grad(self, needed: bool) -> None:
+        """Say whether `backward` has to return the gradient for x."""
         self.needs_input_grad = needed
         for layer in self.layers.values():
             if isinstance(layer, Sequential):

@@ -14,6 +14,21 @@ HANDING_OVER = 4
 """Pieces from which on it pays to wake other threads, which takes some 50 microseconds."""
 
 
+def keep_where(values: np.ndarray, chosen: np.ndarray, out: np.ndarray) -> None:
+    """Write `values` where `chosen`, else 0.
+
+    The numbers' bits are multiplied by 1 or 0, as if they were whole numbers. An infinite number times 0
+    would be NaN; and choosing number by number takes ten times as long.
+
+    Args:
+        values: float32 or float64, any shape.
+        chosen: bool, of that shape.
+        out: of that shape and dtype.
+    """
+    whole = f"i{values.itemsize}"
+    np.multiply(values.view(whole), chosen, out=out.view(whole))
+
+
 def elementwise(function: Callable[..., Array], *arrays: Array) -> Array:
     """Return `function(*arrays)`, computed piece by piece where the arrays are NumPy's and large.
 

@@ -111,7 +111,7 @@ def fit(
         on_epoch: called with each row of the history.
 
     Raises:
-        NotFiniteError: the loss is infinite or undefined; names the layer where that begins.
+        NotFiniteError: a loss is infinite or undefined; names the layer where that begins.
         ValueError: no epochs, or an optimizer over the parameters of another network.
         TypeError: no network of the engine, or no batches.
     """
@@ -150,7 +150,6 @@ def train_epoch(
 ) -> Totals:
     """Make one optimizer step for each batch of epoch `number`, counted from 0, at rate(0), rate(1), ..."""
     network.train()
-    network.set_input_grad(False)  # nobody asks for the gradient of the images
     totals, like = Totals(), _any_value(optimizer.parameters)
     for step, batch in enumerate(batches.epoch(number)):
         x, targets = _bring(batch.inputs, like), _bring(batch.targets, like)
@@ -166,7 +165,8 @@ def train_epoch(
                 )
             totals.add(value, raw, targets, network.output)
             optimizer.zero_grad()
-            network.backward(loss.backward(raw, targets))
+            with network.without_input_grad():  # nobody asks for the gradient of the images
+                network.backward(loss.backward(raw, targets))
             if clip_grad is not None:
                 clip_gradients(optimizer.parameters, clip_grad)
             optimizer.step()
@@ -176,11 +176,22 @@ def train_epoch(
 
 
 def evaluate(network: Network, batches: Batches, loss: Loss, on_step: OnStep | None = None) -> Totals:
-    """Return plain loss and hits over all batches, in evaluation mode."""
+    """Return plain loss and hits over all batches, in evaluation mode.
+
+    Raises:
+        NotFiniteError: the loss is infinite or undefined; names the layer where that begins.
+    """
     totals, like, plain = Totals(), _any_value(network.parameters()), loss.plain()
     for step, batch in enumerate(batches.epoch(0)):
-        raw, labels = network.predict(_bring(batch.inputs, like)), _bring(batch.labels, like)
-        totals.add(float(plain.forward(raw, labels)), raw, labels, network.output)
+        x, labels = _bring(batch.inputs, like), _bring(batch.labels, like)
+        with np.errstate(over="ignore", invalid="ignore"):
+            raw = network.predict(x)
+            value = float(plain.forward(raw, labels))
+            if not math.isfinite(value):
+                network.eval()
+                place = first_not_finite(network, x)
+                raise NotFiniteError(f"the validation loss is not finite; the first such value is in {place}")
+        totals.add(value, raw, labels, network.output)
         if on_step is not None:
             on_step(step, totals)
     return totals

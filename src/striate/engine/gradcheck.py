@@ -85,11 +85,12 @@ def gradcheck(
     generator = np.random.default_rng(seed)
     before = {name: array.copy() for name, array in checked.inputs.items()}
     output = np.asarray(checked.forward(checked.inputs))
-    weights = generator.standard_normal(output.shape) if output.size > 1 else np.ones(output.shape)
-    gradients = dict(checked.backward(weights, checked.inputs))
-    same = {name: np.array_equal(before[name], checked.inputs[name], equal_nan=True) for name in before}
-    changed = [name for name in before if not same[name]]
-    problems = {**checked.problems, **dict.fromkeys(changed, "the input was changed")}
+    weights = _weights(output.shape, generator)
+    given = weights.copy()
+    gradients = dict(checked.backward(given, checked.inputs))
+    problems = {**checked.problems, **_changes(before, checked.inputs)}
+    if not np.array_equal(given, weights):
+        problems = dict.fromkeys(before, "grad_output was changed")
     measure = _Measure(checked, before, weights, step, tolerance, generator)
     reports = {
         name: measure.report(name, gradients.get(name), elements, problems.get(name, ""))
@@ -98,6 +99,18 @@ def gradcheck(
     }
     points = measure.sweep(reports) if sweep else ()
     return GradientReport(checked.name, tolerance, step, reports, points)
+
+
+def _weights(shape: Index, generator: np.random.Generator) -> np.ndarray:
+    """Return what outputs are multiplied by; a single one by a number that is not 1, which hides mistakes."""
+    weights = np.asarray(generator.standard_normal(shape))
+    return weights if weights.size > 1 else np.full(shape, 1.7)
+
+
+def _changes(before: Inputs, after: Inputs) -> dict[str, str]:
+    """Return what is wrong with the inputs that are not as they were."""
+    same = {name: np.array_equal(before[name], after[name], equal_nan=True) for name in before}
+    return {name: "the input was changed" for name in before if not same[name]}
 
 
 class _Measure:
@@ -161,6 +174,12 @@ class _Measure:
         for index, one in found.items():
             numeric[index] = one.slope
             errors[index] = self._smallest_error(name, one, float(analytic[index]), _SMALL * largest)
+        if (
+            found
+            and not problem
+            and all(self._hidden(one, float(analytic[index])) for index, one in found.items())
+        ):
+            problem = "not measurable: outputs are so large that round-off hides every slope"
         kinks = tuple(index for index, one in found.items() if one.kink)
         along = self._along_all(name, analytic)
         return InputReport(name, analytic, numeric, errors, kinks, along, problem)
@@ -196,7 +215,7 @@ class _Measure:
             return _error(analytic, sides, float(np.sum(np.abs(self.weights) * roundoff)) / self.tolerance)
         weights = np.where(smooth, self.weights, 0.0)
         given = {key: array.copy() for key, array in self.inputs.items()}
-        parts = np.asarray(self.subject.backward(weights, given)[name]) * direction
+        parts = np.asarray(self.subject.backward(weights.copy(), given)[name]) * direction
         below, above = float(np.sum(weights * fall)), float(np.sum(weights * rise))
         noise = float(np.sum(np.abs(weights) * roundoff))
         floor = max(_SMALL * float(np.sum(np.abs(parts))), noise / self.tolerance)
@@ -220,13 +239,17 @@ class _Measure:
     def _smallest_error(self, name: str, one: _Slopes, analytic: float, floor: float) -> float:
         """Return the relative error; where it is too large, the smallest with shorter steps as well.
 
-        A kink close by spoils a long step and not a short one; a wrong gradient is wrong with both.
+        A kink close by spoils a long step and not a short one; a wrong gradient is wrong with both. A step
+        whose round-off is as large as what is amiss tells nothing.
         """
         error = _error(analytic, one, max(floor, one.noise / self.tolerance))
+        amiss = abs(analytic - one.slope)
         for h in (one.step / 10, one.step / 100):
             if error <= self.tolerance or not np.isfinite(error):
                 break
             below, above, _, noise = self.slopes(name, one.direction, h)
+            if noise >= amiss:
+                break
             shorter = _Slopes(one.direction, h, below, above, noise, one.kink)
             error = min(error, _error(analytic, shorter, max(floor, noise / self.tolerance)))
         return error
@@ -251,6 +274,10 @@ class _Measure:
                 errors.append(abs((below + above) / 2 - truth) / abs(truth))
             points.append((h, max(errors)))
         return tuple(points)
+
+    def _hidden(self, one: _Slopes, analytic: float) -> bool:
+        """Whether round-off is larger than what was measured and than what backward gave, if it gave any."""
+        return abs(analytic) > self.tolerance and one.noise > max(abs(analytic), abs(one.slope))
 
     def _choose(self, shape: Index, elements: int | None) -> list[Index]:
         size = int(np.prod(shape))

@@ -52,7 +52,10 @@ def of_pair(pair: Pair, inputs: Mapping[str, Any]) -> Subject:
 
 
 def of_layer(layer: Any, x: np.ndarray, loss: Pair | None) -> Subject:
-    """Bring a layer into the form of functions of its input and parameters, on a copy in float64."""
+    """Bring a layer into the form of functions of its input and parameters, on a copy in float64.
+
+    The copy first sees another input: one that kept what it saw first would be right by chance.
+    """
     copied = _in_float64(layer)
     inputs = {"x": np.array(x, np.float64)} if _is_floating(x) else {}
     parameters = copied.parameters()
@@ -73,7 +76,7 @@ def of_layer(layer: Any, x: np.ndarray, loss: Pair | None) -> Subject:
         grad_x = copied.backward(loss[1](grad_output, y) if loss else grad_output)
         return {"x": grad_x, **{name: parameter.grad for name, parameter in parameters.items()}}
 
-    forward(inputs)
+    forward({name: value / 2 if name == "x" else value for name, value in inputs.items()})
     for inner in _walk(copied):
         if hasattr(inner, "hold_mask"):
             inner.hold_mask()
@@ -88,7 +91,9 @@ def _accumulation(
 ) -> dict[str, str]:
     """Find parameters whose gradient a second backward pass replaces instead of adding to it."""
     weights = np.ones_like(forward(inputs))
-    once = {name: np.array(grad) for name, grad in backward(weights, inputs).items() if grad is not None}
+    once = {
+        name: np.array(grad) for name, grad in backward(weights.copy(), inputs).items() if grad is not None
+    }
     y = layer.forward(inputs["x"]) if "x" in inputs else None
     if y is None:
         return {}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.engine.backend import Array, check_shape, from_numpy, to_numpy
+from striate.engine.backend import Array, check_shape, from_numpy, namespace, to_numpy
 from striate.engine.blocks import Layers, Sequential
 from striate.engine.layers import Dropout, Layer
 from striate.engine.order import computing_order
@@ -116,7 +116,7 @@ def _noting(method: Any, notes: dict[str, Array], path: str) -> Any:
     def noted(array: Array) -> Array:
         result = method(array)
         if result is not None:
-            notes[path] = result
+            notes[path] = namespace(result).asarray(result, copy=True)  # a layer behind may change its input
         return result
 
     return noted

@@ -71,7 +71,7 @@ def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
     if name == "auto":
         name = automatic(geometry) if is_numpy(*arrays) else "shifted"
     if name not in ALGORITHMS:
-        near = difflib.get_close_matches(name, ALGORITHMS, n=1)
+        near = difflib.get_close_matches(str(name), ALGORITHMS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"algorithm: expected 'auto' or one of {', '.join(ALGORITHMS)}, got {name!r}{hint}")
     if name != "shifted" and not is_numpy(*arrays):

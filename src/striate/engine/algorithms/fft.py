@@ -124,7 +124,7 @@ def _to_pixels(waves: np.ndarray, geometry: Geometry) -> np.ndarray:
 def _to_images(waves: np.ndarray, geometry: Geometry) -> np.ndarray:
     """(waves, G, N, channels/G) as (N, channels, height, width) of the period."""
     pixels = _to_pixels(waves, geometry).swapaxes(0, 1)
-    return pixels.reshape(len(pixels), -1, *pixels.shape[3:])
+    return pixels.reshape(len(pixels), pixels.shape[1] * pixels.shape[2], *pixels.shape[3:])
 
 
 def _multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ many strided copies, which take most of the time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def forward(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, geometry
     with blas.one_thread():
         for p, q, window in _windows(geometry):
             products = _rows(padded[window], geometry) @ kernels.swapaxes(1, 2)  # (G, N, O/G)
-            output[:, :, p, q] = products.swapaxes(0, 1).reshape(geometry.batch, -1)
+            output[:, :, p, q] = products.swapaxes(0, 1).reshape(geometry.batch, geometry.out_channels)
     return output if bias is None else output + bias[:, None, None]
 
 
@@ -85,4 +86,5 @@ def _kernels(weight: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 def _rows(pixels: np.ndarray, geometry: Geometry) -> np.ndarray:
     """What (N, channels, ...) holds of each image and group as a row: (G, N, numbers)."""
-    return pixels.reshape(geometry.batch, geometry.groups, -1).swapaxes(0, 1)
+    numbers = prod(pixels.shape[1:]) // geometry.groups
+    return pixels.reshape(geometry.batch, geometry.groups, numbers).swapaxes(0, 1)

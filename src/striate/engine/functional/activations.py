@@ -23,11 +23,12 @@ from striate.engine.backend import (
     is_numpy,
     namespace,
 )
-from striate.engine.elementwise import elementwise, elementwise_into
+from striate.engine.elementwise import elementwise, elementwise_into, keep_where
 from striate.engine.functional.normal import normal_cdf
 
 _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 _TANH_CUBIC = 0.044715  # Hendrycks & Gimpel 2016, sec. 2
+_FAR = 1000.0  # deviations
 
 
 def relu(x: Array, *, return_saved: bool = False) -> Array:
@@ -55,7 +56,7 @@ def relu_backward(grad_output: Array, x: Array, *, saved: Array | None = None) -
 def relu6(x: Array) -> Array:
     """Return min(max(x, 0), 6) (Krizhevsky 2010)."""
     _check(x)
-    return elementwise(lambda x: namespace(x).clip(x, 0.0, 6.0), x)
+    return elementwise(lambda x: _clip(x, 0.0, 6.0), x)
 
 
 def relu6_backward(grad_output: Array, x: Array) -> Array:
@@ -142,7 +143,7 @@ def gelu(x: Array, approximate: str = "none") -> Array:
     check_choice("approximate", approximate, "none", "tanh")
     if approximate == "tanh":
         return elementwise(lambda x: 0.5 * x * (1 + _gelu_tanh(x)), x)
-    return elementwise(lambda x: x * normal_cdf(x), x)
+    return elementwise(lambda x: x * normal_cdf(_bounded(x)), x)
 
 
 def gelu_backward(grad_output: Array, x: Array, approximate: str = "none") -> Array:
@@ -255,7 +256,7 @@ def _keep(values: Array, chosen: Array) -> Array:
 
 
 def _pass_positive(grad: np.ndarray, sign: np.ndarray, out: np.ndarray) -> None:
-    np.multiply(grad, sign > 0, out=out)
+    keep_where(grad, sign > 0, out)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -265,15 +266,28 @@ def _sigmoid(x: Array) -> Array:
 
 
 def _gelu_tanh(x: Array) -> Array:
+    x = _bounded(x)
     return namespace(x).tanh(_SQRT_2_OVER_PI * (x + _TANH_CUBIC * x * x * x))
 
 
 def _gelu_tanh_slope(grad: Array, x: Array) -> Array:
+    x = _bounded(x)
     t = _gelu_tanh(x)
     inner = _SQRT_2_OVER_PI * (1 + 3 * _TANH_CUBIC * x * x)
     return grad * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner)
 
 
+def _bounded(x: Array) -> Array:
+    """Return x within bounds from which on normal probabilities are 0 or 1, and powers cannot overflow."""
+    return _clip(x, -_FAR, _FAR)
+
+
+def _clip(x: Array, low: float, high: float) -> Array:
+    """Return x from `low` to `high`; NumPy's own function keeps the layout."""
+    return np.clip(x, low, high) if is_numpy(x) else namespace(x).clip(x, low, high)
+
+
 def _gelu_slope(grad: Array, x: Array) -> Array:
+    x = _bounded(x)
     density = namespace(x).exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
     return grad * (normal_cdf(x) + x * density)

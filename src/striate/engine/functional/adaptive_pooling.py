@@ -66,6 +66,8 @@ def adaptive_max_pool2d(
 ) -> Array | tuple[Array, Array]:
     """Return the maximum of each of `output_size` windows; of equal values the first in reading order counts.
 
+    A NaN wins over everything, and the last one over those before it, as in torch.
+
     Args:
         x: (N, C, H, W) or (C, H, W).
         output_size: (H', W').
@@ -81,8 +83,9 @@ def adaptive_max_pool2d(
     maxima, indices = [], []
     for top, bottom in spans(x.shape[-2], size[0]):
         for left, right in spans(x.shape[-1], size[1]):
-            window = xp.reshape(x[..., top:bottom, left:right], (*x.shape[:-2], -1))
-            place = xp.argmax(window, axis=-1)
+            elements = (bottom - top) * (right - left)
+            window = xp.reshape(x[..., top:bottom, left:right], (*x.shape[:-2], elements))
+            place = _first_largest(window)
             maxima.append(xp.max(window, axis=-1))
             row, column = place // (right - left), place % (right - left)
             indices.append((top + row) * x.shape[-1] + left + column)
@@ -123,6 +126,15 @@ def adaptive_max_pool2d_backward(
             grad = grads[:, i, j][:, None, None]
             grad_x[:, top:bottom, left:right] += xp.where(chosen, grad, xp.zeros_like(grad))
     return xp.reshape(grad_x, x.shape)
+
+
+def _first_largest(window: Array) -> Array:
+    """Return the place (...) of the first largest of n elements (..., n), or of the last NaN."""
+    xp = namespace(window)
+    undefined = xp.isnan(window)
+    backwards = xp.astype(xp.flip(undefined, axis=-1), xp.int8)
+    last = window.shape[-1] - 1 - xp.argmax(backwards, axis=-1)
+    return xp.where(xp.any(undefined, axis=-1), last, xp.argmax(window, axis=-1))
 
 
 def spans(length: int, count: int) -> Spans:

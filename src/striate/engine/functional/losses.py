@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+
 from striate.engine.backend import (
     Array,
     arange,
@@ -19,6 +21,7 @@ from striate.engine.backend import (
     check_float,
     check_number,
     check_shape,
+    check_whole,
     device,
     namespace,
     to_numpy,
@@ -35,10 +38,12 @@ class Shares(NamedTuple):
     Attributes:
         values: q, shape of the logits.
         divisor: what the mean divides the sum by: the labels' weights, or the number of samples; shape ().
+        counted: which samples are not ignored, to stand beside the logits; None for all.
     """
 
     values: Array
     divisor: Array
+    counted: Array | None = None
 
 
 def cross_entropy(
@@ -60,7 +65,7 @@ def cross_entropy(
         target: whole numbers, logits' shape without the classes; or shares of classes, the shape and dtype of
             logits.
         weight: (K,), of each class.
-        ignore_index: a label that does not count.
+        ignore_index: a label that does not count; shares have none.
         reduction: `mean`, `sum` or `none`.
         label_smoothing: e, from 0 to 1.
 
@@ -93,7 +98,7 @@ def cross_entropy_backward(
     xp, axis = namespace(logits), _class_axis(logits)
     probabilities = xp.exp(log_softmax(logits, axis))
     slope = probabilities * xp.sum(shares.values, axis=axis, keepdims=True) - shares.values
-    return slope * _scale(grad_output, logits, shares.divisor, reduction)
+    return _scaled(slope, shares, grad_output, logits, reduction)
 
 
 def nll_loss(
@@ -126,7 +131,7 @@ def nll_loss_backward(
 ) -> Array:
     """Return -grad_output * weight at each label's place, 0 elsewhere, divided as in the forward."""
     shares = _label_shares(log_probabilities, target, weight, ignore_index, 0.0)
-    return -shares.values * _scale(grad_output, log_probabilities, shares.divisor, reduction)
+    return _scaled(-shares.values, shares, grad_output, log_probabilities, reduction)
 
 
 def binary_cross_entropy_with_logits(
@@ -186,6 +191,8 @@ def _cross_entropy_shares(
         return _label_shares(logits, target, weight, ignore_index, label_smoothing)
     check_float(logits=logits, target=target, weight=weight)
     check_shape("target", target, logits.shape)
+    if check_whole("ignore_index", ignore_index, None) >= 0:
+        raise ValueError(f"ignore_index: expected none with shares of classes, got {ignore_index}")
     classes = logits.shape[_class_axis(logits)]
     values = target * (1 - label_smoothing) + label_smoothing / classes
     if weight is not None:
@@ -204,15 +211,17 @@ def _label_shares(
     labels = xp.expand_dims(target, axis=axis)
     numbers = _spread(arange(classes, logits), logits)
     hot = xp.astype(numbers == labels, logits.dtype)
-    counts = xp.astype(labels != ignore_index, logits.dtype)
+    counted = labels != ignore_index
+    counts = xp.astype(counted, logits.dtype)
     weights = _spread(_check_weight(weight, classes, logits), logits)
     hot = hot * counts  # ignore_index may itself be the number of a class
     values = (hot * (1 - label_smoothing) + counts * (label_smoothing / classes)) * weights
-    return Shares(values, xp.sum(hot * weights))
+    return Shares(values, xp.sum(hot * weights), counted)
 
 
 def _check_labels(target: Array, logits: Array, classes: int, ignore_index: int) -> None:
     check_array("target", target)
+    check_whole("ignore_index", ignore_index, None)
     xp = namespace(target)
     if not xp.isdtype(target.dtype, "integral"):
         raise TypeError(f"target: expected labels, whole numbers, got {target.dtype}")
@@ -286,7 +295,21 @@ def _reduce(losses: Array, divisor: Array | float, reduction: str) -> Array:
     if reduction == "none":
         return losses
     total = namespace(losses).sum(losses)
-    return total / divisor if reduction == "mean" else total
+    with np.errstate(invalid="ignore"):  # 0 / 0 where no sample counts
+        return total / divisor if reduction == "mean" else total
+
+
+def _scaled(slope: Array, shares: Shares, grad_output: Array, logits: Array, reduction: str) -> Array:
+    """Return the gradient of logits: the slope times `_scale`, and 0 for what is ignored.
+
+    So all of it is 0, as in torch, where no sample counts and the mean divides by 0.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        grad = slope * _scale(grad_output, logits, shares.divisor, reduction)
+    if shares.counted is None:
+        return grad
+    xp = namespace(grad)
+    return xp.where(shares.counted, grad, xp.zeros_like(grad))
 
 
 def _scale(

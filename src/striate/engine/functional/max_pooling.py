@@ -19,6 +19,7 @@ from striate.engine.backend import (
     namespace,
     zeros,
 )
+from striate.engine.elementwise import keep_where
 from striate.engine.functional.windows import Windows, as_images, as_maps, lay_windows
 from striate.engine.parallel import pieces, run
 
@@ -225,7 +226,7 @@ def _place(grads: np.ndarray, choice: np.ndarray, windows: Windows, grad_x: np.n
     copied = _pixels(passed)
     for number, place in windows.offsets():
         np.equal(choice, number, out=chosen)
-        np.multiply(grads, chosen, out=passed)
+        keep_where(grads, chosen, passed)
         pixels[place[:3]] = copied
 
 

@@ -14,6 +14,7 @@ from striate.engine.backend import (
     check_whole,
     is_numpy,
     namespace,
+    zeros,
 )
 from striate.engine.functional import normalization_numpy
 from striate.engine.functional.linear import check_needs
@@ -67,7 +68,7 @@ def batch_norm(
         running_var: (C,).
         weight: (C,), or None for ones.
         bias: (C,), or None for zeros.
-        training: normalise with the batch's own statistics.
+        training: normalise with the batch's own statistics; an empty batch has none and changes none.
         momentum: the batch's share in the running statistics that are returned with `Statistics`.
         eps: keeps a constant channel from a division by zero.
         return_saved: return (y, `Statistics`).
@@ -78,6 +79,7 @@ def batch_norm(
     check_float(x=x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     _check_channels(x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     check_number("eps", eps, 0)
+    check_number("momentum", momentum)
     own = _uses_batch(running_mean, running_var, training)
     statistics = _measure(x, eps, training) if own else _running(running_mean, running_var, eps)
     scale = statistics.inverse_deviation if weight is None else statistics.inverse_deviation * weight
@@ -89,7 +91,8 @@ def batch_norm(
     if not return_saved:
         return y
     if own and running_mean is not None:
-        after = update_running(statistics, running_mean, running_var, momentum)
+        running = running_mean, running_var
+        after = update_running(statistics, *running, momentum) if _count(x) else running
         statistics = statistics._replace(running_mean=after[0], running_var=after[1])
     return y, statistics
 
@@ -210,12 +213,14 @@ def _measure_batch(x: Array) -> Statistics:
 
 
 def _measure(x: Array, eps: float, training: bool) -> Statistics:
-    if training and _count(x) < 2:
+    if training and _count(x) == 1:
         raise ValueError(
             f"x: expected more than one value in each channel while training, got shape {tuple(x.shape)}"
         )
     xp = namespace(x)
-    if is_numpy(x):
+    if not _count(x):
+        mean = variance = zeros((x.shape[1],), x)
+    elif is_numpy(x):
         mean, variance = normalization_numpy.moments(x)
     else:
         mean = xp.mean(x, axis=_axes(x))

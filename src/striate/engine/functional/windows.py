@@ -111,7 +111,7 @@ def lay_windows(
         x: (N, C, H, W) or (C, H, W).
         kernel_size: k.
         stride: s; None for the kernel's size.
-        padding: p on either side, at most half of what a window reaches over, d (k - 1) + 1.
+        padding: p on either side, at most half of k.
         dilation: d.
         ceil_mode: let a last window hang over the end.
 
@@ -123,9 +123,11 @@ def lay_windows(
     steps = kernel if stride is None else check_pair("stride", stride)
     sides, distances = check_pair("padding", padding, minimum=0), check_pair("dilation", dilation)
     reach = tuple(d * (k - 1) + 1 for d, k in zip(distances, kernel, strict=True))
-    if any(2 * side > length for side, length in zip(sides, reach, strict=True)):
-        raise ValueError(f"padding: expected at most half of a window's {reach}, got {padding}")
+    if any(2 * side > length for side, length in zip(sides, kernel, strict=True)):
+        raise ValueError(f"padding: expected at most half of a window's {kernel}, got {padding}")
     size = (int(x.shape[-2]), int(x.shape[-1]))
+    if min(size) < 1:
+        raise ValueError(f"x: expected maps of at least one pixel, got {size}")
     rows, columns = (
         _count(size[axis], kernel[axis], steps[axis], sides[axis], distances[axis], ceil_mode)
         for axis in (0, 1)

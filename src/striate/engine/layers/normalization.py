@@ -33,7 +33,7 @@ class _BatchNorm(Layer):
         super().__init__()
         check_whole("num_features", num_features)
         self.eps = check_number("eps", eps, 0)
-        self.momentum = momentum
+        self.momentum = None if momentum is None else check_number("momentum", momentum)
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
         self.running_mean: Array = np.zeros(num_features, np.float32)
@@ -77,6 +77,8 @@ class _BatchNorm(Layer):
     def _follow(self, statistics: Any) -> None:
         """Move the running statistics towards those of the batch."""
         self.num_batches_tracked = np.asarray(self.num_batches_tracked + 1)
+        if not statistics.values:  # an empty batch
+            return
         self.running_mean, self.running_var = F.update_running(
             statistics,
             self.running_mean,

@@ -23,6 +23,12 @@ class MaxPool2d(Layer):
         super().__init__()
         self.arguments: tuple[Any, ...] = (kernel_size, stride, padding, dilation, ceil_mode)
 
+    @property
+    def may_miss(self) -> bool:
+        """Whether a window can lie beside a small map with all its elements: dilated, and with padding."""
+        _, _, padding, dilation, _ = self.arguments
+        return padding not in (0, (0, 0)) and dilation not in (1, (1, 1))
+
     def forward(self, x: Array) -> Array:
         """Return (N, C, H', W') for x (N, C, H, W)."""
         y, places = F.max_pool2d(x, *self.arguments, return_saved=True)
