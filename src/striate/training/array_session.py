@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -212,7 +211,7 @@ class _ArraySession:
         val_loss, val_accuracy = None, None
         if self.val is not None:
             val_loss, val_accuracy = evaluate(self.network, self.val, self.loss, while_measuring).means()
-        self._check_finite(number, val_loss)
+        self._check_finite(number)
         train_loss, train_accuracy = trained.means()
         return EpochRecord(
             epoch=number + 1,
@@ -231,13 +230,11 @@ class _ArraySession:
         done = self.course.epoch * len(self.train)
         return float(self.config.lr) * self.schedule.factor(done + step, self.course.plateau.reductions)
 
-    def _check_finite(self, number: int, val_loss: float | None) -> None:
+    def _check_finite(self, number: int) -> None:
         state = self.network.state_dict()
         broken = [name for name, array in state.items() if not np.isfinite(array).all()]
         if broken:
             raise NotFiniteError(f"{broken[0]} is not finite after epoch {number + 1}")
-        if val_loss is not None and not math.isfinite(val_loss):
-            raise NotFiniteError(f"the validation loss is not finite in epoch {number + 1}")
 
 
 def build_optimizer(network: Network, config: TrainConfig) -> Optimizer:
