@@ -20,6 +20,7 @@ from striate.errors import DataError, RunError, TrainingError, UserError
 from striate.runs import Run
 from striate.workflows import ablate as workflow
 from striate.workflows.designs import parse_vary, recipes
+from striate.workflows.study_folder import plain_name
 
 VARY = {"batch_norm": ["off", "on"], "dropout": ["0", "0.5"]}
 
@@ -62,6 +63,15 @@ def test_none_unsets_what_can_be_unset_and_is_a_choice_elsewhere():
         ({"momentum": ["0.8", "0.9"]}, {}, "needs --optimizer sgd"),
         ({"patience": ["1", "2"]}, {"schedule": "step"}, "needs --schedule plateau"),
         ({"goal": ["0.8", "0.9"]}, {}, "no effect on the result"),
+        ({"test_views": ["one", "flip"]}, {}, "no effect on the result"),
+        (
+            {"optimizer": ["adamw", "sgd"], "momentum": ["0.9", "0.5"]},
+            {},
+            "are the same network and training",
+        ),
+        ({"dropout": ["0.5", "0.5"]}, {}, "a value twice"),
+        ({"dropout": "05"}, {}, "expected values in a list"),
+        ({"dropout": []}, {}, "expected values in a list"),
         ({"dropout": ["0", "0.0"]}, {}, "are the same network and training"),
         ({"batch_norm": ["off", "no"]}, {}, "are the same network and training"),
         ({"hard_share": ["1", "0.5"]}, {"epochs": 1}, "are the same network and training"),
@@ -77,6 +87,19 @@ def test_what_does_not_exist_or_has_no_effect_is_refused(vary, settings, text):
         names(vary, **settings)
 
 
+def test_every_target_and_every_recipe_brings_its_own_settings():
+    made = recipes({"data": "x", "recipe": "fast"}, {"target": ["0.5", "0.94"]}, "grid")
+    configs = [recipe.config(0) for recipe in made]
+    assert [(each.lr, each.batch_size, each.model_options["width"]) for each in configs] == [
+        (0.12, 250, 24),
+        (0.13, 500, 64),
+    ]
+    models = recipes({"data": "x", "recipe": "fast"}, {"model": ["speed-cnn", "gray-cnn"]}, "grid")
+    assert [recipe.settings["model_options"] for recipe in models] == [{"width": 32}, {}]
+    with_and_without = recipes({"data": "x"}, {"recipe": ["none", "fast"], "width": ["8", "16"]}, "grid")
+    assert [recipe.config(0).optimizer for recipe in with_and_without] == ["adamw", "adamw", "muon", "muon"]
+
+
 @pytest.mark.parametrize("text", ["dropout", "=1,2", "dropout="])
 def test_text_that_varies_nothing_is_refused(text):
     with pytest.raises(UserError, match="expected KEY=V1,V2"):
@@ -89,14 +112,18 @@ class Trainings:
     Attributes:
         made: (model options, seed) of each training that was begun or gone on with.
         ends: how the next ones end, by their number.
+        fails: whether they are refused, before anything is written.
     """
 
     def __init__(self) -> None:
         self.made = []
         self.ends = {}
+        self.fails = False
 
     def __call__(self, *, out=None, resume=None, listener=None, **settings):
         folder = resume or out
+        if self.fails:
+            raise UserError("batch size too large")
         if resume:
             settings = {"data": Run(folder).config().data, "model": Run(folder).config().model}
             settings |= {
@@ -209,6 +236,34 @@ def test_a_folder_of_another_study_or_of_something_else_is_refused(trainings, tm
     (tmp_path / "study" / "study.json").write_text("{}")
     with pytest.raises(RunError, match="cannot read"):
         study()
+
+
+def test_a_study_that_trained_nothing_leaves_nothing_and_binds_nobody(trainings, tmp_path):
+    with pytest.raises(UserError, match="unknown model 'nosuch'"):
+        study(vary={"model": ["mlp", "nosuch"]})
+    assert trainings.made == []
+    trainings.fails = True
+    with pytest.raises(UserError, match="batch"):
+        study(batch_size=10_000)
+    assert not (tmp_path / "study").exists()
+    trainings.fails = False
+    assert len(study(batch_size=16).runs) == 2
+
+
+def test_images_that_changed_between_two_seeds_are_refused(trainings):
+    found = study(seeds=1)
+    run = Run(found.runs["base"][0])
+    facts = run.facts()
+    run.write_facts(facts | {"data": facts.get("data", {}) | {"fingerprint": "another"}})
+    with pytest.raises(DataError, match=r"images have changed between .*seed-0 and .*seed-1"):
+        study(seeds=2)
+
+
+def test_names_that_a_folder_cannot_have_are_told_apart():
+    names = ["exclude=m/x.csv", "exclude=m-x.csv", "a" * 130, "a" * 131, "dropout=0.5, augment=shift"]
+    assert len({plain_name(name) for name in names}) == 5
+    assert plain_name("dropout=0.5, augment=shift") == "dropout=0.5-augment=shift"
+    assert plain_name("all together") == "all-together"
 
 
 def test_a_second_process_in_the_same_study_is_refused(trainings, monkeypatch):

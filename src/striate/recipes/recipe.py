@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -38,7 +38,7 @@ class Level(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int = Field(ge=1)
-    reaches: dict[str, float] = {}
+    reaches: dict[str, Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]] = {}
     settings: dict[str, Any] = {}
     pictures: dict[str, Any] = {}
     characters: dict[str, Any] = {}
@@ -76,6 +76,9 @@ class Recipe(BaseModel):
     def _read_levels(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):
             return value
+        wrong = next((level for level in value if not isinstance(level, Level | Mapping)), None)
+        if wrong is not None:
+            raise ValueError(f"levels: expected images, reaches and settings in each, got {wrong!r}")
         return tuple(level if isinstance(level, Level) else config_file.make(Level, level) for level in value)
 
     @model_validator(mode="after")
@@ -169,6 +172,8 @@ def find(name: str) -> Recipe:
         content = yaml.safe_load(text(name))
     except yaml.YAMLError as error:
         raise UserError(f"the recipe {name} is not valid YAML: {' '.join(str(error).split())}.") from error
+    except RecursionError:
+        raise UserError(f"the recipe {name} is nested too deeply.") from None
     if not isinstance(content, dict):
         raise UserError(f"the recipe {name} holds nothing: expected about, settings and levels.")
     try:

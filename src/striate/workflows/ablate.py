@@ -16,12 +16,13 @@ from striate.errors import DataError, TrainingError, UserError
 from striate.report_file import ReportFile
 from striate.runs import Run
 from striate.workflows.compare import common_sets, write_comparison
-from striate.workflows.designs import Recipe, recipes
-from striate.workflows.entries import differences, entry_of, plain
+from striate.workflows.designs import Recipe, completed, recipes
+from striate.workflows.entries import differences, entry_of, fingerprint_of, plain
 from striate.workflows.listener import Listener, Once
 from striate.workflows.sets import PathLike
 from striate.workflows.study_folder import alone, plain_name, record
 from striate.workflows.train import train, with_recipe
+from striate.workflows.transfer import AUTO, choose_network
 
 if TYPE_CHECKING:
     from striate.evaluation.study import Entry
@@ -79,13 +80,14 @@ def ablate(
     listener = listener or Listener()
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise UserError(f"seeds is {seeds!r}; expected a whole number, 1 or more.")
-    settings = with_recipe({"data": os.fspath(data), **settings}, listener)
-    first = config.make(TrainConfig, settings)
-    shared = {**settings, "data": config.located(os.fspath(data))}
+    given = {"data": os.fspath(data), **settings}
+    first = config.make(TrainConfig, with_recipe(given, listener))
+    shared = {**given, "data": config.located(os.fspath(data))}
     shared.pop("seed", None)
     shared.setdefault("split_seed", first.seed)
     shared.setdefault("audit", False)  # the data is the same in every run
     made = recipes(shared, vary, design)
+    _check_networks(made)
     _check_test_images(made, vary, listener)
     folder = (
         Path(out)
@@ -95,9 +97,9 @@ def ablate(
     files.check_apart(folder, first.data)
     numbers = range(first.seed, first.seed + seeds)
     with alone(folder):
-        record(folder, shared, made)
+        record(folder, completed(shared), made)
         found = _train_all(folder, made, numbers, Once(listener))
-        return _compare(folder, made, found, numbers, design, vary, listener)
+        return _compare(folder, made, found, numbers, design, vary, shared, listener)
 
 
 def _train_all(
@@ -113,8 +115,18 @@ def _train_all(
             listener.message(f"run {number} of {total}: {recipe.name}, seed {seed}")
             run = _train(run, recipe, seed, listener)
         if _is_finished(run):
+            _check_same_images(run, found[recipe.name])
             found[recipe.name].append(run)
     return found
+
+
+def _check_same_images(run: Run, others: Sequence[Run]) -> None:
+    """Refuse a run whose images are not those that the recipe's other seeds learned from."""
+    if others and fingerprint_of(run) != fingerprint_of(others[0]):
+        raise DataError(
+            f"the images have changed between {others[0].folder} and {run.folder}: seeds of one recipe are "
+            "compared on the same. Bring them back and delete the newer run, or choose another --out."
+        )
 
 
 def _train(run: Run, recipe: Recipe, seed: int, listener: Listener) -> Run:
@@ -150,6 +162,7 @@ def _compare(
     seeds: Sequence[int],
     design: str,
     vary: Mapping[str, Sequence[Any]],
+    shared: Mapping[str, Any],
     listener: Listener,
 ) -> Study:
     entries = _entries(made, found)
@@ -167,7 +180,7 @@ def _compare(
         "lead": _lead(made, runs, seeds, design, vary),
         "messages": lost,
         "settings": _shared(runs),
-        "commands": [_command(made[0], vary, seeds, design, folder)],
+        "commands": [_command(shared, vary, seeds, design, folder)],
     }
     comparison = write_comparison(entries, common_sets(runs), folder, listener, with_first=True, study=facts)
     listener.remarks(lost)
@@ -213,18 +226,22 @@ def _shared(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _command(
-    base: Recipe, vary: Mapping[str, Sequence[Any]], seeds: Sequence[int], design: str, folder: Path
+    shared: Mapping[str, Any],
+    vary: Mapping[str, Sequence[Any]],
+    seeds: Sequence[int],
+    design: str,
+    folder: Path,
 ) -> Any:
     from striate.evaluation import Command
 
-    words = ["striate", "ablate", base.settings["data"]]
+    words = ["striate", "ablate", shared["data"]]
     for name, values in vary.items():
         words += ["--vary", f"{name}={','.join(str(value) for value in values)}"]
     varied = set(vary) | {"data", "model_options"}
-    for name, value in base.settings.items():
+    for name, value in shared.items():
         if name not in varied and value is not None:
             words += _option(name, value)
-    for name, value in base.settings.get("model_options", {}).items():
+    for name, value in shared.get("model_options", {}).items():
         if name not in vary:
             words += ["--model-option", f"{name}={value}"]
     words += ["--seed", str(seeds[0]), "--seeds", str(len(seeds)), "--design", design, "--out", str(folder)]
@@ -240,9 +257,17 @@ def _option(name: str, value: Any) -> list[str]:
     return [f"--{option}", text]
 
 
+def _check_networks(made: Sequence[Recipe]) -> None:
+    """Refuse, before anything is trained, a network that does not exist or that cannot be trained so."""
+    for each in {(one.model, one.engine, one.strategy): one for one in (r.config(0) for r in made)}.values():
+        if each.model != AUTO:
+            choose_network(each, Listener())
+
+
 def _check_test_images(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]], listener: Listener) -> None:
     """Refuse, before anything is trained, recipes that would be measured on different images."""
-    if not set(vary) & set(_MOVES_TEST):
+    configs = [recipe.config(0) for recipe in made]
+    if all(getattr(each, name) == getattr(configs[0], name) for each in configs for name in _MOVES_TEST):
         return
     from striate.data import prepare
 
@@ -251,7 +276,7 @@ def _check_test_images(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]]
         test = prepare(each, progress=listener.stage).test
         images = sorted(zip(test.paths, test.labels.tolist(), strict=True))
         if first is not None and images != first:
-            moving = " and ".join(name for name in vary if name in _MOVES_TEST)
+            moving = " and ".join(name for name in vary if name in (*_MOVES_TEST, "recipe", "target"))
             raise DataError(
                 f"--vary {moving} changes which images are tested, so that the recipes could not be "
                 "compared. Give the data a test split of its own (a folder test), or vary something else."

@@ -146,9 +146,12 @@ def _places(source: Source, rows: Sequence[int]) -> list[PurePosixPath]:
 
 
 def _folder_name(label: str) -> str:
-    """Return `label` as the name of a folder; where it cannot be one, what is nearest."""
+    """Return `label` as the name of a folder; where it cannot be one of a class, what is nearest."""
+    from striate.data.layout import split_of
+
     name = re.sub(r"[/\\\0]", "-", label)
-    return f"_{name}" if name.startswith(".") or not name.strip() else name
+    mistakable = name.startswith(".") or not name.strip() or split_of(name) is not None
+    return f"_{name}" if mistakable else name
 
 
 def _write_labels(folder: Path, source: Source, kept: Sequence[tuple[int, PurePosixPath]]) -> bool:
@@ -179,13 +182,18 @@ def _write(source: Source, folder: Path, preset: str, seed: int, task: tuple[int
         pixels = _pixels(source, row)
     except Undecodable as error:
         return str(error)
-    images = torch.from_numpy(np.ascontiguousarray(pixels)[None])
+    images = torch.from_numpy(pixels[None].copy())  # torch warns of what it cannot write
     varied = augment(images, preset, seed=seed, epoch=0, indices=np.array([row])).numpy()[0]
     buffer = io.BytesIO()
     Image.fromarray(varied[0] if len(varied) == 1 else varied.transpose(1, 2, 0)).save(buffer, "PNG")
     path = folder / place
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(buffer.getvalue())  # the folder takes its name once it is whole
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(buffer.getvalue())  # the folder takes its name once it is whole
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path.name}: {error.strerror}. Free some space or choose another --out."
+        ) from error
     return ""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,15 +69,28 @@ def compare(
     opened = [Run.open(run) for run in runs]
     _refuse_repeats(opened)
     folder = choose_folder(out, "comparison", (FACTS, PAGE))
-    if sets is not None:
-        opened = _measured(opened, sets, folder, device, listener)
-    entries = group(opened)
-    if len(entries) < 2:
-        raise UserError(
-            "the runs are one recipe, trained with several seeds; name runs of another recipe besides."
-        )
-    chosen = [Run(run) for entry in entries for run in entry.runs]
-    return write_comparison(entries, common_sets(chosen, split), folder, listener)
+    with _discarded_on_failure(folder / "evaluations"):
+        if sets is not None:
+            opened = _measured(opened, sets, folder, device, listener)
+        entries = group(opened)
+        if len(entries) < 2:
+            raise UserError(
+                "the runs are one recipe, trained with several seeds; name runs of another recipe besides."
+            )
+        chosen = [Run(run) for entry in entries for run in entry.runs]
+        return write_comparison(entries, common_sets(chosen, split), folder, listener)
+
+
+@contextlib.contextmanager
+def _discarded_on_failure(folder: Path) -> Iterator[None]:
+    """Remove `folder`, unless it was there, if the block fails: the corrected command needs its place."""
+    there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not there:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def write_comparison(

@@ -6,11 +6,13 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from striate import config
 from striate.config import TrainConfig
 from striate.errors import UserError, unknown_name
+from striate.recipes import find as find_recipe
 
 DESIGNS = ("grid", "one-at-a-time")
 BASE, ALL = "base", "all together"
@@ -20,7 +22,16 @@ _REFUSED = {
     "split_seed": "every recipe is measured on the same test images; another split would change them.",
     "model_options": "name the option itself, as in --vary dropout=0,0.5.",
 }
-_NO_RESULT = ("data_root", "num_workers", "keep_pixels", "tensorboard", "audit", "figures", "goal")
+_NO_RESULT = (
+    "data_root",
+    "num_workers",
+    "keep_pixels",
+    "tensorboard",
+    "audit",
+    "figures",
+    "goal",
+    "test_views",
+)
 """Settings that change nothing but where, how fast or with what beside it a training runs."""
 _OF_A_NEW_HEAD = (
     "head",
@@ -88,7 +99,8 @@ def recipes(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]], desi
     """Return the recipes of a study, the base first: the first value of every factor.
 
     Args:
-        settings: what all recipes share; `model_options` may be among them.
+        settings: what all recipes share, `model_options` and `recipe` among them; each is completed by the
+            recipe that it names, as a training is.
         vary: factor -> values, a setting of the training or an option of the network.
         design: one of `DESIGNS`.
 
@@ -99,17 +111,37 @@ def recipes(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]], desi
         raise UserError(unknown_name("design", design, DESIGNS))
     if not vary:
         raise UserError("nothing varies: expected --vary KEY=V1,V2, as in --vary batch_norm=off,on.")
-    models = [str(model) for model in vary.get("model", [settings.get("model", "mynet")])]
+    for name, values in vary.items():
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise UserError(f"--vary {name}: expected values in a list, got {values!r}.")
+    models = _models(settings, vary)
     options = _options(models)
     idle = () if _is_tuned(models, settings, vary) else _OF_A_NEW_HEAD
     for name, values in vary.items():
         _check_factor(name, values, options, models, idle)
     made = [
-        Recipe(name, _merged(settings, chosen, options))
+        Recipe(name, completed(_merged(settings, chosen, options)))
         for name, chosen in _combinations({name: list(values) for name, values in vary.items()}, design)
     ]
     _check_effects(made, vary, options)
     return made
+
+
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `settings` with those of the recipe that they name, if they do."""
+    name = settings.get("recipe")
+    if name is None:
+        return dict(settings)
+    return find_recipe(str(name)).completed(settings, Path(str(settings["data"])).stem)[0]
+
+
+def _models(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Return the networks that are trained, in the order in which they come first."""
+    if "model" in vary:
+        return [str(model) for model in vary["model"]]
+    named = vary.get("recipe", [settings.get("recipe")])
+    found = [completed({**settings, "recipe": _value("recipe", name)}) for name in named]
+    return list(dict.fromkeys(str(each.get("model", "mynet")) for each in found))
 
 
 def _options(models: Sequence[str]) -> set[str]:
@@ -193,6 +225,8 @@ def _check_effects(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]], op
     seen: dict[str, str] = {}
     for recipe, each in zip(made, configs, strict=True):
         key = _identity(each) if each.model in names() else json.dumps(each.model_dump(mode="json"))
+        if seen.get(key) == recipe.name:
+            raise UserError("--vary has a value twice; leave one of them out.")
         if key in seen:
             raise UserError(
                 f"'{recipe.name}' and '{seen[key]}' are the same network and training: what differs between "
@@ -207,5 +241,6 @@ def _identity(settings: TrainConfig) -> str:
 
     spec = load_spec(settings.model, settings.model_options)
     idle = {"hard_share"} if settings.epochs == 1 else set()  # the first epoch passes over all images
+    idle |= {name for name, (other, values) in _NEEDS.items() if getattr(settings, other) not in values}
     values = settings.model_dump(mode="json", exclude={"model_options", *idle})
     return json.dumps([values, spec.to_dict()], sort_keys=True, default=str)

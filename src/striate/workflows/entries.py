@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.errors import UserError
@@ -16,27 +18,72 @@ if TYPE_CHECKING:
     from striate.evaluation.study import Entry
 
 NO_MATTER = frozenset(
-    {"seed", "data", "data_root", "num_workers", "tensorboard", "audit", "figures", "goal", "device"}
+    {
+        "seed",
+        "split_seed",
+        "data",
+        "data_root",
+        "num_workers",
+        "tensorboard",
+        "audit",
+        "figures",
+        "goal",
+        "device",
+    }
 )
 """Settings that do not make another recipe of a training."""
 
 
 def group(runs: Sequence[Run]) -> list[Entry]:
     """Return an entry for each recipe, in the order in which they come first."""
-    found: dict[str, list[Run]] = {}
+    groups = _alike(runs)
+    for members in groups:
+        _refuse_twice(members)
+    settings_of_each = [settings_of(members[0]) for members in groups]
+    differing = differences([None if one is None else plain(one) for one in settings_of_each])
+    return [
+        entry_of(name, members, settings)
+        for name, members, settings in zip(_names(groups), groups, differing, strict=True)
+    ]
+
+
+def _alike(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return runs of the same settings and data together.
+
+    Where the same split gave other training images, the data has changed in between, and is not the same.
+    """
+    groups: list[list[Run]] = []
+    known: list[tuple[str, dict[int | None, str | None]]] = []
     for run in runs:
         settings = settings_of(run)
         recipe = str(run.folder) if settings is None else json.dumps([plain(settings), settings.data])
-        found.setdefault(recipe, []).append(run)
-    for members in found.values():
-        _refuse_twice(members)
-    settings_of_each = [settings_of(members[0]) for members in found.values()]
-    differing = differences([None if one is None else plain(one) for one in settings_of_each])
-    names = _names(list(found.values()))
-    return [
-        entry_of(name, members, settings)
-        for name, members, settings in zip(names, found.values(), differing, strict=True)
-    ]
+        split, images = _split_of(settings), fingerprint_of(run)
+        places = [
+            place
+            for place, (other, seen) in enumerate(known)
+            if other == recipe and seen.get(split, images) == images
+        ]
+        if not places:
+            known.append((recipe, {}))
+            groups.append([])
+        place = places[0] if places else -1
+        known[place][1][split] = images
+        groups[place].append(run)
+    return groups
+
+
+def _split_of(settings: TrainConfig | None) -> int | None:
+    """Return the seed by which the images were split."""
+    if settings is None:
+        return None
+    return settings.seed if settings.split_seed is None else settings.split_seed
+
+
+def fingerprint_of(run: Run) -> str | None:
+    """Return the SHA-256 of the images and labels that the network of a run learned from, where known."""
+    training = training_of(run)
+    found: str | None = None if training is None else training.facts().get("data", {}).get("fingerprint")
+    return found
 
 
 def entry_of(name: str, runs: Sequence[Run], settings: Mapping[str, Any]) -> Entry:
@@ -95,13 +142,47 @@ def differences(recipes: Sequence[Mapping[str, Any] | None]) -> list[dict[str, A
 
 
 def _names(groups: Sequence[Sequence[Run]]) -> list[str]:
-    """Return what the names of each entry's folders have in common, or the first, told apart."""
-    folders = [[run.folder.resolve() for run in members] for members in groups]
-    short = [_shared_name([folder.name for folder in members]) for members in folders]
-    return [
-        name if short.count(name) == 1 else f"{members[0].parent.name}/{members[0].name}"
-        for members, name in zip(folders, short, strict=True)
+    """Return what the names of each entry's folders have in common, or the first, told apart.
+
+    An evaluation is called after the training whose network it measured.
+    """
+    folders = [[(training_of(run) or run).folder.resolve() for run in members] for members in groups]
+    named = [_above_seeds(members) for members in folders]
+    shared = [_shared_name([folder.name for folder in members]) for members in folders]
+    short = [
+        name if folder == members[0] else folder.name
+        for folder, members, name in zip(named, folders, shared, strict=True)
     ]
+    return tell_apart(named, short)
+
+
+def _above_seeds(folders: Sequence[Path]) -> Path:
+    """Return the first folder, or that of the recipe where a study trained it with several seeds."""
+    parents = {folder.parent for folder in folders}
+    several = len(folders) > 1 and len(parents) == 1 and all(map(_is_of_a_seed, folders))
+    return folders[0].parent if several else folders[0]
+
+
+def _is_of_a_seed(folder: Path) -> bool:
+    """Whether it is called as a study calls its runs, which says nothing by itself."""
+    return re.fullmatch(r"seed-\d+", folder.name) is not None
+
+
+def tell_apart(folders: Sequence[Path], short: Sequence[str] | None = None) -> list[str]:
+    """Return a name for each folder: its own, or with as many of those above as no other has.
+
+    Args:
+        folders: absolute.
+        short: to begin with, in place of the folders' own names.
+    """
+    names = list(short or [folder.name for folder in folders])
+    for depth in range(2, 1 + max(len(folder.parts) for folder in folders)):
+        longer = ["/".join(folder.parts[-depth:]) for folder in folders]
+        names = [
+            long if names.count(name) > 1 or (depth == 2 and _is_of_a_seed(Path(name))) else name
+            for name, long in zip(names, longer, strict=True)
+        ]
+    return [name if names.count(name) == 1 else f"{number}: {name}" for number, name in enumerate(names, 1)]
 
 
 def _shared_name(names: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from striate.errors import DataError, UserError
 from striate.report_file import ReportFile
 from striate.runs import Run
 from striate.workflows.compare import choose_folder
+from striate.workflows.entries import tell_apart
 from striate.workflows.listener import Listener
 from striate.workflows.origins import settings_of
 from striate.workflows.sets import PathLike
@@ -251,9 +252,6 @@ def _write(
 
 
 def _names(places: Sequence[Path]) -> list[str]:
-    """Return the names of the runs or bundles, told apart by number where they are the same."""
-    short = [
-        folder.parent.name if folder.name == "model" else folder.name
-        for folder in (place.resolve() for place in places)
-    ]
-    return [name if short.count(name) == 1 else f"{number}: {name}" for number, name in enumerate(short, 1)]
+    """Return the names of the runs or bundles, told apart where they are the same."""
+    folders = [place.resolve() for place in places]
+    return tell_apart([folder.parent if folder.name == "model" else folder for folder in folders])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from striate.errors import RunError
 from striate.workflows.designs import BASE, Recipe
 
 FORMAT = 1
-RECORD = "study.json"
+RECORD, LOCK = "study.json", ".lock"
 
 
 def record(folder: Path, shared: Mapping[str, Any], made: Sequence[Recipe]) -> None:
@@ -27,7 +29,7 @@ def record(folder: Path, shared: Mapping[str, Any], made: Sequence[Recipe]) -> N
     path = folder / RECORD
     settings = _stored(shared)
     known: dict[str, Any] = {"format": FORMAT, "settings": settings, "recipes": {}}
-    if path.is_file():
+    if path.is_file() and any(folder.glob("runs/*/*/run.json")):  # a study that trained nothing binds nobody
         known = _read(path)
         if known["settings"] != settings:
             raise RunError(
@@ -51,8 +53,10 @@ def _stored(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _read(path: Path) -> dict[str, Any]:
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-        if known["format"] != FORMAT or not isinstance(known["recipes"], dict):
+        if known["format"] != FORMAT:
             raise ValueError(f"format {known['format']}, expected {FORMAT}")
+        if not all(isinstance(known[name], dict) for name in ("settings", "recipes")):
+            raise ValueError("settings and recipes must be objects")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"cannot read {path}: {error}. Choose another --out.") from error
     return dict(known)
@@ -73,12 +77,21 @@ def alone(folder: Path) -> Iterator[None]:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / RECORD).is_file():
         raise RunError(f"{folder} holds something else than a study. Choose another --out.")
     files.make_folder(folder)
-    with open(folder / ".lock", "w", encoding="ascii") as lock:
+    with open(folder / LOCK, "w", encoding="ascii") as lock:
         if not _locked(lock):
             raise RunError(
                 f"another process works on the study in {folder}. Wait for it, or choose another --out."
             )
-        yield
+        try:
+            yield
+        finally:
+            _leave_nothing_empty(folder)
+
+
+def _leave_nothing_empty(folder: Path) -> None:
+    """Remove a folder in which there is no file but the record and the lock: nothing was trained."""
+    if {path.name for path in folder.rglob("*") if not path.is_dir()} <= {RECORD, LOCK}:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _locked(lock: Any) -> bool:
@@ -95,5 +108,12 @@ def _locked(lock: Any) -> bool:
 
 
 def plain_name(name: str) -> str:
-    """Return `name` as that of a folder; different names give different folders."""
-    return re.sub(r"[^\w.=+-]+", "-", name).strip("-.")[:120] or BASE
+    """Return `name` as that of a folder; different names give different folders.
+
+    Where more is lost than what stands between two changes, some digits of a checksum tell them apart.
+    """
+    listed = name.replace(", ", "-").replace(" ", "-")
+    plain = re.sub(r"[^\w.=+-]+", "-", listed).strip("-.")[:120]
+    if plain == listed:
+        return plain
+    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}" if plain else BASE

@@ -199,10 +199,17 @@ def _accuracy_difference(found: _Measured, first: slice, second: slice, level: f
 
 
 def _f1_difference(found: _Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
-    """Single runs: the percentile bootstrap; else its covariance, and the seeds."""
-    assert found.f1 is not None and found.f1_draws is not None  # noqa: PT018 - of a set, both are there
+    """Single runs: the percentile bootstrap; else its covariance, and the seeds.
+
+    Where nothing varied, as with one image a class, which resamples within the classes repeat, McNemar's test
+    of the right answers stands in.
+    """
+    assert found.f1 is not None and found.f1_draws is not None and found.correct is not None  # noqa: PT018
     covariance = np.atleast_2d(np.cov(found.f1_draws))
     result = _described(_difference(found.f1, covariance, first, second), level)
+    if result["error"] == 0:
+        counts = paired.count_pairs(_majority(found.correct[first]), _majority(found.correct[second]))
+        return result | {"p_value": paired.mcnemar(counts), "test": "McNemar, exact"}
     if first.stop - first.start > 1 or second.stop - second.start > 1:
         return result
     drawn = found.f1_draws[first][0] - found.f1_draws[second][0]
@@ -220,8 +227,8 @@ def _described(estimate: Estimate, level: float) -> dict[str, Any]:
     low, high = estimate.interval(level)
     return {
         "difference": estimate.value,
-        "low": low,
-        "high": high,
+        "low": max(-1.0, low),
+        "high": min(1.0, high),
         "error": estimate.error,
         "p_value": estimate.p_value,
         "detectable": estimate.detectable(level),
@@ -282,9 +289,7 @@ def _entry(
             scores[name]["f1"] = _mean(found.f1[part], covariance, level)
         if found.correct is not None:
             scores[name]["confusion"] = _confusion(sets[name], part)
-            if len(entry.runs) == 1:
-                right, n = int(found.correct[part].sum()), found.correct.shape[1]
-                scores[name]["accuracy"] |= dict(zip(("low", "high"), wilson(right, n, level), strict=True))
+            _widen(scores[name]["accuracy"], found.correct[part], level)
     return {
         "name": entry.name,
         "runs": list(entry.runs),
@@ -294,6 +299,14 @@ def _entry(
         "seconds": list(entry.seconds),
         "scores": scores,
     }
+
+
+def _widen(accuracy: dict[str, Any], correct: np.ndarray, level: float) -> None:
+    """Give one run Wilson's interval; that of several is no narrower than Wilson's for all their answers."""
+    low, high = wilson(int(correct.sum()), correct.size, level)
+    single = len(correct) == 1
+    accuracy["low"] = low if single else min(low, accuracy["low"])
+    accuracy["high"] = high if single else max(high, accuracy["high"])
 
 
 def _mean(values: np.ndarray, covariance: np.ndarray, level: float) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,11 +59,15 @@ class Estimate:
 def mean(values: np.ndarray, covariance: np.ndarray) -> Estimate:
     """Return what a recipe reaches on average, over seeds and over images like these.
 
+    A few runs can agree by chance; the error is at least that of runs which answer independently.
+
     Args:
         values: float64 (S,), the score of each run.
         covariance: float64 (S, S), of the scores, due to the images alone.
     """
-    return _estimate(float(np.mean(values)), [np.asarray(values)], covariance, [1.0])
+    found = _estimate(float(np.mean(values)), [np.asarray(values)], covariance, [1.0])
+    least = math.sqrt(float(np.trace(covariance))) / len(values)
+    return found if found.error >= least else replace(found, error=least)
 
 
 def difference(first: np.ndarray, second: np.ndarray, covariance: np.ndarray) -> Estimate:

@@ -194,14 +194,14 @@ def _identical(result: Mapping[str, Any]) -> str:
     row, names = pairs[0], [entry["name"] for entry in result["entries"]]
     return (
         f"'{shorten(names[row['first']])}' and '{shorten(names[row['second']])}' gave the same answer to "
-        "every image: what was changed had no effect."
+        "every image: what was changed had no effect on these answers."
     )
 
 
 def _unseen(result: Mapping[str, Any]) -> str:
     """How small a difference could have been missed, where something was not distinguishable."""
     missed = [row["accuracy"]["detectable"] for row in main_rows(result) if _is_open(row)]
-    if not missed:
+    if not any(missed):
         return ""
     return (
         "Not distinguishable does not mean equal: differences below about "
