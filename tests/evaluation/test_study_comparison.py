@@ -114,6 +114,26 @@ def test_single_runs_are_compared_by_mcnemar_and_said_to_be_single():
     assert wording.headline(result).startswith("'b' is better than 'a'")
 
 
+@pytest.mark.parametrize("seeds", [1, 2])
+@pytest.mark.parametrize("images", [1, 3])
+def test_few_images_tell_no_recipe_apart(seeds, images):
+    labels = np.arange(images)
+    logits = {"right": np.eye(3)[labels], "wrong": np.eye(3)[(labels + 1) % 3]}
+    runs = [
+        (
+            f"{name}-{seed}",
+            Predictions(tuple(map(str, labels)), labels, each.astype(np.float32), tuple("abc")),
+        )
+        for name, each in logits.items()
+        for seed in range(seeds)
+    ]
+    entries = [Entry(name, tuple(f"{name}-{seed}" for seed in range(seeds))) for name in logits]
+    (row,) = compare_entries(entries, {"test": gather(runs, "test images")})["comparisons"]
+    for metric in ("accuracy", "f1"):
+        assert row[metric]["verdict"] == "not distinguishable"
+        assert -1 <= row[metric]["low"] <= row[metric]["high"] <= 1
+
+
 def test_networks_that_answer_alike_are_called_identical():
     same = predictions(0.7, 0)
     answers = gather([("a", same), ("b", same)], "test images")

@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from striate.evaluation.study import paired, repeated, resampling
+from striate.evaluation.study.comparison import widen
 from striate.evaluation.study.paired import Paired
 
 EXACT = 1e-9  # float64, sums of some hundred terms
@@ -52,6 +53,20 @@ def test_mcnemar_keeps_its_level_on_equally_good_networks():
         first, second = (easy + generator.normal(0, 0.7, (2, 300))) > -1
         found.append(paired.mcnemar(paired.count_pairs(first, second)) < 0.05)
     assert np.mean(found) <= 0.05 + SIMULATED / 2  # an exact test may stay below its level
+
+
+@pytest.mark.parametrize(("seeds", "images"), [(2, 30), (2, 100), (3, 30)])
+def test_the_interval_of_independent_answers_covers_the_true_mean(seeds, images):
+    generator = np.random.default_rng(5)
+    covered = 0
+    for _ in range(600):
+        correct = generator.random((seeds, images)) < 0.97
+        entry = {"low": 0.0, "high": 0.0}
+        estimate = repeated.mean(correct.mean(axis=1), repeated.image_covariance(correct))
+        entry["low"], entry["high"] = estimate.interval(0.95)
+        widen(entry, correct, 0.95)
+        covered += entry["low"] <= 0.97 <= entry["high"]
+    assert covered / 600 >= 0.95 - SIMULATED
 
 
 def test_newcombes_interval_covers_the_true_difference():

@@ -65,13 +65,13 @@ def test_images_that_do_not_decode_are_left_out_and_names_told_apart(photos, tmp
 def test_classes_that_cannot_be_folders_are_told_by_a_table(photos, tmp_path):
     rows = [
         f"{path.relative_to(photos).as_posix()},{label},test"
-        for path, label in zip(sorted(photos.rglob("*.png")), ["T-shirt/top", ".hidden"] * 5, strict=True)
+        for path, label in zip(sorted(photos.rglob("*.png")), ["T-shirt/top", "train"] * 5, strict=True)
     ]
     (photos / "table.csv").write_text("\n".join(["image,label,split", *rows]))
     found = striate.augment_data(photos / "table.csv", out=tmp_path / "out")
     assert found.data == tmp_path / "out" / "labels.csv"
     source = read_csv(found.data)
-    assert sorted(sample.label for sample in source.samples) == [".hidden"] * 5 + ["T-shirt/top"] * 5
+    assert sorted(sample.label for sample in source.samples) == ["T-shirt/top"] * 5 + ["train"] * 5
     assert source.splits == ("test",)
 
 

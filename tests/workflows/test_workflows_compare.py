@@ -113,6 +113,53 @@ def test_sets_are_measured_first_and_weighed(write_stripes, tmp_path, monkeypatc
         scores = {name: each["accuracy"]["value"] for name, each in entry["scores"].items()}
         assert scores["total"] == pytest.approx(0.75 * scores["new"] + 0.25 * scores["more"])
     assert "weighted total" in found.page.read_text()
+    assert [entry["name"] for entry in found.result["entries"]] == ["mlp", "simple-cnn"]
+
+
+def test_a_comparison_that_fails_leaves_the_place_to_the_corrected_one(four, tmp_path, monkeypatch):
+    def measure(folder, *, out, **_):
+        shutil.copytree(folder, out)
+        return Run(out)
+
+    monkeypatch.setattr("striate.workflows.evaluate.evaluate", measure)
+    folders = [run.folder for run in four]
+    options = {"sets": {"test": (tmp_path / "data", 1)}, "out": tmp_path / "found"}
+    with pytest.raises(UserError, match="did you mean 'test'"):
+        striate.compare(*folders, split="tset", **options)
+    assert not (tmp_path / "found" / "evaluations").exists()
+    assert striate.compare(*folders, **options).page.is_file()
+
+
+def test_runs_of_studies_are_called_after_their_recipes(tmp_path, data):
+    places = [
+        f"{study}/runs/{name}/seed-{seed}" for study in "ab" for name in ("base", "x=1") for seed in (0, 1)
+    ]
+    runs = [
+        write_run(tmp_path / place, data, draw=number, model="mlp", epochs=1 + number // 2, seed=number % 2)
+        for number, place in enumerate(places)
+    ]
+    found = striate.compare(*(run.folder for run in runs), out=tmp_path / "found")
+    expected = ["a/runs/base", "a/runs/x=1", "b/runs/base", "b/runs/x=1"]
+    assert [entry["name"] for entry in found.result["entries"]] == expected
+    single = striate.compare(runs[0].folder, runs[2].folder, out=tmp_path / "single")
+    assert [entry["name"] for entry in single.result["entries"]] == ["base/seed-0", "x=1/seed-0"]
+
+
+def test_seeds_on_other_images_are_no_seeds_of_one_recipe(tmp_path, data):
+    runs = [
+        write_run(tmp_path / f"mlp-{n}", data, draw=n, model="mlp", split_seed=3, seed=n) for n in range(3)
+    ]
+    for run, images in zip(runs, "aab", strict=True):
+        run.write_facts(run.facts() | {"data": run.facts()["data"] | {"fingerprint": images}})
+    found = striate.compare(*(run.folder for run in runs), out=tmp_path / "found")
+    assert [entry["seeds"] for entry in found.result["entries"]] == [[0, 1], [2]]
+
+
+def test_a_split_that_is_named_or_follows_from_the_seed_is_the_same(tmp_path, data):
+    first = write_run(tmp_path / "mlp-0", data, draw=0, model="mlp", seed=0)
+    second = write_run(tmp_path / "mlp-1", data, draw=1, model="mlp", seed=1, split_seed=0)
+    with pytest.raises(UserError, match="are one recipe"):
+        striate.compare(first.folder, second.folder, out=tmp_path / "found")
 
 
 def test_a_model_counts_as_one_look_however_often_it_is_scored(tmp_path, data):

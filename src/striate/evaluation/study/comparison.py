@@ -289,7 +289,7 @@ def _entry(
             scores[name]["f1"] = _mean(found.f1[part], covariance, level)
         if found.correct is not None:
             scores[name]["confusion"] = _confusion(sets[name], part)
-            _widen(scores[name]["accuracy"], found.correct[part], level)
+            widen(scores[name]["accuracy"], found.correct[part], level)
     return {
         "name": entry.name,
         "runs": list(entry.runs),
@@ -301,7 +301,7 @@ def _entry(
     }
 
 
-def _widen(accuracy: dict[str, Any], correct: np.ndarray, level: float) -> None:
+def widen(accuracy: dict[str, Any], correct: np.ndarray, level: float) -> None:
     """Give one run Wilson's interval; that of several is no narrower than Wilson's for all their answers."""
     low, high = wilson(int(correct.sum()), correct.size, level)
     single = len(correct) == 1
