@@ -165,6 +165,17 @@ def test_history_without_validation_reads_as_numbers(run):
     assert history["epoch"].dtype == np.int64
 
 
+def test_a_history_that_breaks_off_is_refused(run):
+    row = dict.fromkeys(
+        ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "best"), 1
+    )
+    run.write_history([row, row], [])
+    text = run.history_file.read_text().rstrip()
+    run.history_file.write_text(text[: text.rfind(",")])
+    with pytest.raises(RunError, match=r"cannot read .*history\.csv"):
+        run.history()
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(RunError, match="there is no such folder"):
         Run.open(tmp_path / "none")

@@ -372,15 +372,14 @@ def make(kind: type[Model], settings: dict[str, Any]) -> Model:
 
 def read(path: Path) -> dict[str, Any]:
     """Read the settings written by `write` (a YAML mapping); they are validated by `make`."""
-    import yaml
+    from striate import yaml_files
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml_files.parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read settings from {path}: {error}") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} is not valid YAML: {reason}.") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not valid YAML: {error}.") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no settings: expected lines such as 'model: mynet'.")
     return content

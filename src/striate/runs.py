@@ -183,12 +183,11 @@ class Run(RunFiles):
 
     def history(self) -> pd.DataFrame:
         """A row an epoch, as numbers; empty where the run has none."""
-        table = self._table(self.history_file, schemas.HISTORY_COLUMNS)
-        return table.replace("", "nan").astype(float).astype({"epoch": int, "best": int})
+        return self._numbers(self.history_file, schemas.HISTORY_COLUMNS, "epoch", "best")
 
     def timing(self) -> pd.DataFrame:
         """Seconds and images a second of each epoch."""
-        return self._table(self.timing_file, schemas.TIMING_COLUMNS).astype(float).astype({"epoch": int})
+        return self._numbers(self.timing_file, schemas.TIMING_COLUMNS, "epoch")
 
     def samples(self) -> pd.DataFrame:
         """Every image with its label and split, as text."""
@@ -329,6 +328,14 @@ class Run(RunFiles):
         if missing:
             _unreadable(path, f"column {missing[0]!r} is missing")
         return table
+
+    def _numbers(self, path: Path, columns: tuple[str, ...], *whole: str) -> pd.DataFrame:
+        """Return a table of numbers, those in the columns `whole` whole ones."""
+        table = self._table(path, columns)
+        try:
+            return table.replace("", "nan").astype(float).astype(dict.fromkeys(whole, int))
+        except ValueError as error:
+            _unreadable(path, error)
 
 
 def _unreadable(path: Path, reason: object) -> NoReturn:

@@ -145,6 +145,7 @@ def test_a_target_beyond_the_recipe_is_said_so(own: str) -> None:
         (("usual_target: 0.7", "usual_target: 7"), "usual-target"),
         (("about: a test", "about: [a"), "not valid YAML"),
         (("about: a test", f"about: {'[' * 5000}"), "nested too deeply"),
+        (("about: a test", "about: a test\nabout: more"), "'about' is given twice"),
         (("levels:", "levels:\n  - 5"), "expected images, reaches and settings in each, got 5"),
         (("cifar10: 0.8", "cifar10: 80"), "reaches is 80"),
         (("cifar10: 0.8", "cifar10: .nan"), "reaches is nan"),

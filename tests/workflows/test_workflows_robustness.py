@@ -65,6 +65,7 @@ def test_the_command_prints_or_tells_what_is_lost(trained, tmp_path, capsys):
     ("options", "error", "text"),
     [
         ({"robustness": True, "against": ["other"]}, DataError, "would see different images"),
+        ({"robustness": True, "against": ["plain"]}, UserError, "named twice"),
         ({"robustness": True, "costs": (1, 2)}, UserError, "leave out --set and --costs"),
         ({"against": ["other"]}, UserError, "--robustness"),
     ],

@@ -166,14 +166,12 @@ def find(name: str) -> Recipe:
     Raises:
         UserError: there is none, the file is no YAML, or something in it is unknown or out of range.
     """
-    import yaml
+    from striate import yaml_files
 
     try:
-        content = yaml.safe_load(text(name))
-    except yaml.YAMLError as error:
-        raise UserError(f"the recipe {name} is not valid YAML: {' '.join(str(error).split())}.") from error
-    except RecursionError:
-        raise UserError(f"the recipe {name} is nested too deeply.") from None
+        content = yaml_files.parse(text(name))
+    except ValueError as error:
+        raise UserError(f"the recipe {name} is not valid YAML: {error}.") from error
     if not isinstance(content, dict):
         raise UserError(f"the recipe {name} holds nothing: expected about, settings and levels.")
     try:

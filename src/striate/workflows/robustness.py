@@ -86,11 +86,19 @@ def measure_robustness(
     source, root = (os.fspath(data), root) if data is not None else _own_data(places[0], root)
     folder = choose_folder(out, f"{Path(source).stem}-robustness", (FACTS, PAGE))
     files.check_apart(folder, source)
+    _refuse_repeats(places)
     classifiers = [load(place, device, engine) for place in places]
     sets = _sets(classifiers, places, source, split, root, listener)
     chosen = np.sort(_chosen(len(sets[0]), seed))
     courses = _measure(classifiers, sets, chosen, seed, batch_size, listener)
     return _write(folder, _names(places), courses, _pictures(sets[0], chosen, seed), source, len(sets[0]))
+
+
+def _refuse_repeats(places: Sequence[Path]) -> None:
+    found = [bundle.find(place).resolve() for place in places]
+    twice = [str(place) for place, one in zip(places, found, strict=True) if found.count(one) > 1]
+    if twice:
+        raise UserError(f"{twice[0]} is named twice; a model cannot be compared with itself.")
 
 
 def _own_data(model: Path, data_root: str | None) -> tuple[str, str | None]:
