@@ -650,7 +650,26 @@ def fit(samples: Any, net: Any = None, **settings: Any) -> engine.History:
     return engine.fit(net, samples, **{"epochs": 1, "optimizer": SGD(net.parameters())} | settings)
 
 
+SAMPLES = Samples(IMAGES, ZEROS)
 TRAINING: dict[str, Refused] = {
+    "rate": (
+        lambda: fit(SAMPLES, rate=0.1),
+        TypeError,
+        "rate: expected a function of the step's number, got",
+    ),
+    "no rate": (
+        lambda: fit(SAMPLES, rate=lambda step: None),
+        TypeError,
+        "rate's result: expected a number, got None",
+    ),
+    "negative rate": (
+        lambda: fit(SAMPLES, rate=lambda step: -1),
+        ValueError,
+        "rate's result: expected a num",
+    ),
+    "loss's name": (lambda: fit(SAMPLES, loss="bce"), TypeError, "loss: expected a Loss, got str"),
+    "seed's name": (lambda: fit(SAMPLES, seed="a"), TypeError, "seed: expected a whole number, got 'a'"),
+    "negative seed": (lambda: fit(SAMPLES, seed=-1), ValueError, "seed: expected at least 0, got -1"),
     "too few labels": (
         lambda: Samples(IMAGES, ZEROS[:2]),
         ValueError,

@@ -129,6 +129,8 @@ def test_a_call_is_timed_by_its_median_without_the_first(monkeypatch):
         ({"shape": (10**6, 3, 512, 512), "algorithms": ["im2col"]}, "GiB"),
         ({"runs": 0}, "runs is 0"),
         ({"limit": 0}, "limit is 0"),
+        ({"limit": float("inf")}, "limit is inf"),
+        ({"shape": (99999999, 99999, 99999, 99999)}, "no such convolution"),
         ({"threads": -2}, "threads is -2"),
     ],
 )
@@ -136,6 +138,13 @@ def test_what_cannot_be_raced_is_refused_with_the_reason(change, text):
     with pytest.raises(UserError, match=text) as refused:
         bench_conv(**SMALL | change)
     assert "\n" not in str(refused.value)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_race(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("striate.workflows.racing.run", lambda *_, **__: pytest.fail("it has begun"))
+    with pytest.raises(UserError, match="file"):
+        bench_conv(**SMALL, out=tmp_path / "file")
 
 
 def test_memory_that_is_not_known_stays_empty_in_the_table(raced):

@@ -39,7 +39,7 @@ def test_budget_is_read_as_people_write_times(text, seconds):
     assert parse_budget(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "2", "m", "2 hours", "-5s", "0s", "2m!", "nan s"])
+@pytest.mark.parametrize("text", ["", "2", "m", "2 hours", "-5s", "0s", "2m!", "nan s", 60])
 def test_budget_that_is_no_time_is_refused_with_examples(text):
     with pytest.raises(UserError, match="90s"):
         parse_budget(text)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import striate
+from striate import bundle
+from striate.cli.verification import explain
 from striate.engine import functional
 from striate.engine.layers import learned
-from striate.errors import SpecError, UserError
+from striate.errors import BundleError, SpecError, UserError
 from striate.workflows.listener import Listener
 
 QUICK = {"batch_size": 8, "steps": 3}
@@ -113,7 +115,70 @@ def test_losses_that_drift_apart_are_a_departure(stripes, monkeypatch):
     result = striate.verify("simple-cnn", stripes, **QUICK)
     assert not result.passed
     departure = result.first_departure
-    assert (departure.layer, departure.quantity) == ("loss", "value at step 2")
+    assert (departure.layer, departure.quantity) == ("loss", "value after step 1")
+    assert "look at the optimizer" in explain(departure)
+
+
+def test_a_momentum_that_is_forgotten_is_a_departure_in_step_too(stripes, monkeypatch):
+    from striate.engine.optim import SGD
+
+    right = SGD.step
+
+    def wrong(self) -> None:
+        self.momentum = 0.5
+        right(self)
+
+    monkeypatch.setattr(SGD, "step", wrong)
+    result = striate.verify("simple-cnn", stripes, lr=0.05, **QUICK)
+    assert result.first_departure.quantity == "value after step 2"
+
+
+def test_rounding_that_training_multiplies_is_no_departure():
+    """The flat areas of enlarged digits are ties of the pooling windows, which rounding upstream decides."""
+    result = striate.verify("speed-cnn", "digits", image_size=32, batch_size=8, steps=4)
+    assert any(apart.relative > result.loss_tolerance for apart in result.step_differences())
+    assert len(result.in_step) == 4
+    assert result.passed
+    np.testing.assert_allclose(*zip(*result.in_step, strict=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("layers", "passes"),
+    [
+        ("  - dropout: {p: 1}\n  - flatten\n  - linear: {out_features: num_classes}\n", True),
+        ("  - adaptive_avg_pool2d: {output_size: [1, 2]}\n  - flatten\n", True),
+        ("  - flatten\n  - linear: {out_features: num_classes, init: {normal: 1.0e+300}}\n", True),
+    ],
+    ids=["nothing kept", "nothing learned", "nothing finite"],
+)
+def test_nets_at_the_edge_are_compared(tmp_path, stripes, layers, passes):
+    (tmp_path / "net.yaml").write_text(f"layers:\n{layers}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert striate.verify(tmp_path / "net.yaml", stripes, channels="grey", **QUICK).passed == passes
+
+
+@pytest.mark.parametrize("engine", ["numpy", "torch"])
+def test_a_net_without_parameters_is_not_trained(tmp_path, stripes, engine):
+    (tmp_path / "net.yaml").write_text(
+        "layers:\n  - adaptive_avg_pool2d: {output_size: [1, 2]}\n  - flatten\n"
+    )
+    with pytest.raises(UserError, match="nothing to train"):
+        striate.train(
+            stripes, model=str(tmp_path / "net.yaml"), engine=engine, channels="grey", out=tmp_path / "run"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_not_float32_are_refused(stripes, tmp_path):
+    run = striate.train(
+        stripes, model="simple-cnn", epochs=1, batch_size=8, engine="numpy", out=tmp_path / "run"
+    )
+    record, weights = bundle.read(run.folder)
+    weights["conv1.weight"] = weights["conv1.weight"].astype(np.float64)
+    fields = ("name", "spec", "class_names", "preprocess", "data")
+    bundle.write(tmp_path / "wide", weights, **{name: getattr(record, name) for name in fields})
+    with pytest.raises(BundleError, match=r"wide does not fit together: conv1\.weight is float64"):
+        striate.verify(tmp_path / "wide", stripes, **QUICK)
 
 
 def test_a_tolerance_can_be_given(stripes):

@@ -129,9 +129,7 @@ class BothEngines:
             on_step: called with the number of steps done.
             settings: of the optimizer: `lr`, `momentum`, ...
         """
-        make_ours, make_theirs = OPTIMIZERS[optimizer]
-        ours = make_ours(self.ours.parameters(), **settings)
-        theirs = make_theirs(self.theirs.parameters(), **settings)
+        ours, theirs = self._optimizers(optimizer, settings)
         losses = []
         for number, batch in enumerate(batches, start=1):
             self._start(True, seed, number)
@@ -145,6 +143,64 @@ class BothEngines:
             if on_step is not None:
                 on_step(number)
         return losses
+
+    def train_in_step(
+        self,
+        batches: Iterable[Batch],
+        optimizer: str = "sgd",
+        seed: int = 0,
+        on_step: Callable[[int], None] | None = None,
+        **settings: float,
+    ) -> list[tuple[float, float]]:
+        """Train both as `train` does, but each step from the same weights, torch's layers getting our inputs.
+
+        So rounding cannot grow, and a tie in a pooling window is decided alike. What remains is a difference
+        of the layers, or of the optimizers, each of which keeps what it remembers from step to step.
+
+        Args:
+            batches: some images each.
+            optimizer: one of `OPTIMIZERS`.
+            seed: of the dropout masks.
+            on_step: called with the number of steps done.
+            settings: of the optimizer.
+
+        Returns:
+            The losses of each batch in evaluation, after the step that it made, ours and torch's.
+        """
+        ours, theirs = self._optimizers(optimizer, settings)
+        losses = []
+        for number, batch in enumerate(batches, start=1):
+            self._share_weights()
+            self._start(True, seed, number)
+            x = batch.inputs.astype(self.dtype, order="C")
+            with watching(self.ours) as mine, watching_torch.watching(self.theirs, mine.outputs):
+                raw, raw_tensor = self._forward(x, torch.from_numpy(x.copy()).requires_grad_())
+                self._backward_torch(raw_tensor, batch.labels)
+                self.ours.backward(self.loss.backward(raw, batch.labels))
+            ours.step()
+            theirs.step()
+            with torch.no_grad():
+                outputs = self.theirs.eval()(torch.from_numpy(x.copy()))
+                loss = self.torch_loss(outputs, torch.from_numpy(batch.labels))
+            losses.append((float(self.loss.forward(self.ours.predict(x), batch.labels)), float(loss)))
+            if on_step is not None:
+                on_step(number)
+        return losses
+
+    def _optimizers(
+        self, name: str, settings: Mapping[str, float]
+    ) -> tuple[optim.Optimizer, torch.optim.Optimizer]:
+        make_ours, make_theirs = OPTIMIZERS[name]
+        return make_ours(self.ours.parameters(), **settings), make_theirs(
+            self.theirs.parameters(), **settings
+        )
+
+    def _share_weights(self) -> None:
+        """Give torch's network our weights and running statistics."""
+        state = self.ours.state_dict()
+        with torch.no_grad():
+            for name, tensor in self.theirs.state_dict(keep_vars=True).items():
+                tensor.copy_(torch.from_numpy(state[name]))
 
     def _start(self, training: bool, *seed: int) -> None:
         """Set the mode, forget all gradients, and let our dropouts draw anew."""

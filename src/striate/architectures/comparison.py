@@ -94,6 +94,7 @@ def difference(ours: np.ndarray, theirs: np.ndarray, scale: float | None = None)
         return Difference(np.inf, np.inf)
     if not ours.size:
         return Difference(0.0, 0.0)
+    ours, theirs = np.atleast_1d(ours), np.atleast_1d(theirs)
     with np.errstate(invalid="ignore"):
         apart = np.abs(ours - theirs)
     odd = ~np.isfinite(apart)

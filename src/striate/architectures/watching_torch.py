@@ -34,7 +34,8 @@ class MaskedDropout(nn.Module):
             return x
         if self.mask is None:
             raise RuntimeError("MaskedDropout: expected a mask before the first forward pass in training")
-        return x * self.mask.to(x.dtype) / (1 - self.p) if self.p < 1 else torch.zeros_like(x)
+        kept = x * self.mask.to(x.dtype)  # with p = 1 nothing is kept, and gradients of 0 go on
+        return kept / (1 - self.p) if self.p < 1 else kept
 
 
 def take_masks_from_outside(network: nn.Module) -> None:

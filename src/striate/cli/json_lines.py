@@ -171,6 +171,7 @@ class JsonListener(Listener):
             loss_tolerance=result.loss_tolerance,
             layers=[dataclasses.asdict(row) for row in result.rows],
             losses=[{"numpy": ours, "torch": theirs} for ours, theirs in result.steps],
+            losses_in_step=[{"numpy": ours, "torch": theirs} for ours, theirs in result.in_step],
             named=[dataclasses.asdict(named) for named in result.named],
         )
 

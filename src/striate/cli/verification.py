@@ -11,6 +11,7 @@ from rich.table import Table
 
 from striate.cli.results import cell, result_console
 from striate.cli.text import one_line
+from striate.workflows.verification import TRAINING_STEPS, differences_of
 
 if TYPE_CHECKING:
     from striate.architectures.comparison import Difference, Measured, Row
@@ -45,7 +46,15 @@ def show_verification(result: Verification) -> None:
         console.print(_named_table(named))
     if result.steps:
         console.print(f"\n{len(result.steps)} steps of training, each engine on its own")
-        console.print(_loss_table(result))
+        console.print(_loss_table(result.steps, result.loss_tolerance))
+    if result.in_step:
+        console.print(
+            "\nThe losses part: training multiplies rounding, where a tie in a pooling window or a ReLU at 0 "
+            "is decided otherwise. A second training, in step, decides: each step begins with the same "
+            "weights, and PyTorch's layers get the inputs of NumPy's.",
+            soft_wrap=True,
+        )
+        console.print(_loss_table(result.in_step, result.loss_tolerance))
     _show_verdict(console, result)
 
 
@@ -82,14 +91,14 @@ def _named_table(named: Named) -> Table:
     return table
 
 
-def _loss_table(result: Verification) -> Table:
+def _loss_table(losses: Sequence[tuple[float, float]], tolerance: float) -> Table:
     table = Table(box=None, pad_edge=False)
     for column in ("step", "loss in NumPy", "in PyTorch", "difference", "relative"):
         table.add_column(column, justify="right")
     for number, ((ours, theirs), apart) in enumerate(
-        zip(result.steps, result.step_differences(), strict=True), start=1
+        zip(losses, differences_of(losses), strict=True), start=1
     ):
-        cells = _pair(apart, result.loss_tolerance)
+        cells = _pair(apart, tolerance)
         table.add_row(str(number), f"{ours:.12g}", f"{theirs:.12g}", *cells)
     return table
 
@@ -109,6 +118,8 @@ def _show_verdict(console: Console, result: Verification) -> None:
 
 def explain(departure: Measured) -> str:
     """Return where to look."""
+    if departure.mode == TRAINING_STEPS:
+        return "All layers agree within a step: look at the optimizer, and at what is kept from step to step."
     if departure.quantity in ("output", "value"):
         return "Look at the forward pass of this layer: its input was the same on both engines."
     if "gradient" in departure.quantity:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from striate.engine.backend import Array, check_whole, from_numpy, is_numpy, namespace
+from striate.engine.backend import Array, check_number, check_whole, from_numpy, is_numpy, namespace
 from striate.engine.losses import Loss, predicted_classes
 from striate.engine.network import Network, watching
 from striate.engine.optim import Optimizer
@@ -113,10 +113,11 @@ def fit(
     Raises:
         NotFiniteError: a loss is infinite or undefined; names the layer where that begins.
         ValueError: no epochs, or an optimizer over the parameters of another network.
-        TypeError: no network of the engine, or no batches.
+        TypeError: no network, loss or optimizer of the engine, no batches, or a rate that is no function.
     """
-    _check_fit(network, optimizer, train=train, val=val)
+    _check_fit(network, optimizer, loss, rate, train=train, val=val)
     check_whole("epochs", epochs)
+    check_whole("seed", seed, 0)
     loss = loss or Loss(network.output)
     steady = optimizer.lr
     rows: list[dict[str, Any]] = []
@@ -224,7 +225,13 @@ def first_not_finite(network: Network, x: Array) -> str:
     return f"the output of {broken[0]}" if broken else "the loss itself"
 
 
-def _check_fit(network: Network, optimizer: Optimizer, **batches: Batches | None) -> None:
+def _check_fit(
+    network: Network,
+    optimizer: Optimizer,
+    loss: Loss | None,
+    rate: Callable[[int], float] | None,
+    **batches: Batches | None,
+) -> None:
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network of the engine, got {type(network).__name__}")
     for name, given in batches.items():
@@ -232,6 +239,10 @@ def _check_fit(network: Network, optimizer: Optimizer, **batches: Batches | None
             raise TypeError(f"{name}: expected Samples(images, labels), got {type(given).__name__}")
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer: expected SGD, Adam or AdamW, got {type(optimizer).__name__}")
+    if loss is not None and not isinstance(loss, Loss):
+        raise TypeError(f"loss: expected a Loss, got {type(loss).__name__}")
+    if rate is not None and not callable(rate):
+        raise TypeError(f"rate: expected a function of the step's number, got {type(rate).__name__}")
     own = {id(parameter) for parameter in network.parameters().values()}
     for name, parameter in optimizer.parameters.items():
         if id(parameter) not in own:
@@ -240,7 +251,7 @@ def _check_fit(network: Network, optimizer: Optimizer, **batches: Batches | None
 
 def _rates(rate: Callable[[int], float] | None, first: int, steady: float) -> Callable[[int], float]:
     """Return the rate of each step of an epoch whose first step is number `first` of the training."""
-    return lambda step: steady if rate is None else rate(first + step)
+    return lambda step: steady if rate is None else check_number("rate's result", rate(first + step), 0)
 
 
 def _finite(array: Array) -> bool:

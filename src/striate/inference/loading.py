@@ -32,7 +32,7 @@ def load(path: str | Path, device: str = "auto", engine: str = "torch") -> Class
     if engine not in ENGINES:
         raise UserError(unknown_name("engine", engine, ENGINES))
     record, weights = bundle.read(path)
-    description = _checked_description(path, record, weights)
+    description = checked_description(path, record, weights)
     if isinstance(description, BackboneSpec) and engine != "torch":
         raise UserError(
             f"{path} holds {description.name} of {description.library}, which only PyTorch computes; "
@@ -66,12 +66,15 @@ def _runtime(
     return EngineRuntime(description, shape, num_classes, weights, engine)
 
 
-def _checked_description(
+def checked_description(
     path: str | Path, record: BundleRecord, weights: Mapping[str, np.ndarray]
 ) -> Description:
-    """The network, if it works on the record's images and classes and needs exactly these weights.
+    """Return the network, if it works on the record's images and classes and needs exactly these weights.
 
     The weights of a library's network are checked where it is built.
+
+    Raises:
+        BundleError: a shape or dtype is another; names `path`.
     """
     try:
         description = description_of(record.spec, record.backbone)

@@ -28,7 +28,7 @@ from striate.training.checkpoints import (
     write_checkpoint,
 )
 from striate.training.course import Course
-from striate.training.devices import Engine
+from striate.training.devices import NOTHING_TO_TRAIN, Engine
 from striate.training.interrupts import Interrupts
 from striate.training.loss_choice import balanced_weights, choose_loss
 from striate.training.records import Ending, EpochRecord, Fitted, Progress
@@ -73,6 +73,8 @@ def fit_arrays(
         TrainingError: the loss was not finite before an epoch was completed.
     """
     check_settings(config)
+    if not network.parameters():
+        raise UserError(NOTHING_TO_TRAIN)
     session = _ArraySession(network, train, val, config, list(class_names), checkpoints, spec, resume_from)
     return session.run(on_epoch, on_batch)
 
@@ -97,7 +99,8 @@ def check_settings(config: TrainConfig) -> None:
     }
     for setting, given in refused.items():
         if given:
-            raise UserError(f"{setting} needs PyTorch; leave it out, or choose --engine torch.")
+            source = f", which the recipe {config.recipe} may set," if config.recipe else ""
+            raise UserError(f"{setting}{source} needs PyTorch; leave it out, or choose --engine torch.")
 
 
 class _Interrupted(Exception):  # noqa: N818 -- a way out of the loop, not an error

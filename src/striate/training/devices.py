@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 GAINFUL_MULTIPLY_ADDS = 1_000_000
 """Multiply-adds of one image from which bfloat16 and channels-last pay on a CPU; see `benchmarks/`."""
 
+NOTHING_TO_TRAIN = "the network has no parameters, so there is nothing to train: add a layer that has some."
+
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -57,8 +59,10 @@ def choose_engine(config: TrainConfig, network: torch.nn.Module, input_shape: tu
         input_shape: (C, H, W).
 
     Raises:
-        UserError: the device asked for is not there.
+        UserError: the device asked for is not there, or there is nothing to train.
     """
+    if next(network.parameters(), None) is None:
+        raise UserError(NOTHING_TO_TRAIN)
     device = _choose_device(config.device)
     work = multiply_adds(network, input_shape)
     large = work >= GAINFUL_MULTIPLY_ADDS

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import statistics
 import tempfile
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,8 @@ def bench_conv(
         names += [contender.TORCH, contender.TORCH_LAST]
     described = environment.describe()
     _check_memory(geometry, dtype, len(names), described["memory_bytes"])
+    if out is not None:
+        files.make_folder(Path(out))  # told now, not when all have run
     with tempfile.TemporaryDirectory(prefix="striate-bench-") as scratch:
         contender.save_task(Path(scratch), geometry, dtype, threads)
         contenders = racing.run(
@@ -157,10 +160,10 @@ def _geometry(shape: Any, out_channels: int, *arguments: Any) -> Geometry:
     for name, value in (("out-channels", out_channels), ("groups", groups)):
         if value < 1:
             raise UserError(f"{name} is {value}: expected at least 1.")
-    x = np.broadcast_to(np.float32(0), (N, C, H, W))
-    weight = np.broadcast_to(np.float32(0), (out_channels, C // groups, kernel_height, kernel_width))
     sides = padding if padding in ("same", "valid") else _pair("padding", padding, 0)
     try:
+        x = np.broadcast_to(np.float32(0), (N, C, H, W))
+        weight = np.broadcast_to(np.float32(0), (out_channels, C // groups, kernel_height, kernel_width))
         return conv2d_geometry(
             x, weight, None, _pair("stride", stride, 1), sides, _pair("dilation", dilation, 1), groups
         )
@@ -193,8 +196,8 @@ def _check(*, dtype: str, runs: int, limit: float, threads: int) -> None:
     for name, value in (("runs", runs), ("threads", threads)):
         if value < 1:
             raise UserError(f"{name} is {value}: expected at least 1.")
-    if not limit > 0:
-        raise UserError(f"limit is {limit:g}: expected more than 0 seconds.")
+    if not 0 < limit <= threading.TIMEOUT_MAX:
+        raise UserError(f"limit is {limit:g}: expected seconds above 0, and a finite number of them.")
 
 
 def _serving(geometry: Geometry, wanted: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:

@@ -45,6 +45,8 @@ class Verification:
         measured: every quantity, in the order of computation.
         steps: losses of the steps of training, ours and torch's.
         named: for a pretrained network, what it sees on the pictures.
+        in_step: where the losses of `steps` part, those of a second training in which both begin every step
+            with the same weights; else empty. It then decides, since training multiplies rounding.
     """
 
     model: str
@@ -57,6 +59,7 @@ class Verification:
     measured: tuple[Measured, ...]
     steps: tuple[tuple[float, float], ...]
     named: tuple[Named, ...] = ()
+    in_step: tuple[tuple[float, float], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -72,8 +75,14 @@ class Verification:
         if found is not None:
             return found
         losses = [
-            Measured(TRAINING_STEPS, "loss", "loss", f"value at step {number}", apart)
-            for number, apart in enumerate(self.step_differences(), start=1)
+            Measured(
+                TRAINING_STEPS,
+                "loss",
+                "loss",
+                f"value {'after' if self.in_step else 'at'} step {number}",
+                apart,
+            )
+            for number, apart in enumerate(differences_of(self.in_step or self.steps), start=1)
         ]
         return first_departure(losses, self.loss_tolerance)
 
@@ -116,13 +125,18 @@ class Verification:
         return pd.DataFrame(rows, columns=["step", "numpy", "torch", "absolute", "relative"])
 
     def step_differences(self) -> Sequence[Difference]:
-        """Return how far apart the losses are at each step; relative to the larger of this and the first."""
-        import numpy as np
+        """Return how far apart the losses of `steps` are, see `differences_of`."""
+        return differences_of(self.steps)
 
-        from striate.architectures.comparison import difference, largest
 
-        first = [abs(loss) for loss in self.steps[0]] if self.steps else []
-        return [
-            difference(np.array(ours), np.array(theirs), largest([np.array([ours, theirs, *first])]))
-            for ours, theirs in self.steps
-        ]
+def differences_of(losses: Sequence[tuple[float, float]]) -> list[Difference]:
+    """Return how far apart the losses are at each step; relative to the larger of this and the first."""
+    import numpy as np
+
+    from striate.architectures.comparison import difference, largest
+
+    first = [abs(loss) for loss in losses[0]] if losses else []
+    return [
+        difference(np.array(ours), np.array(theirs), largest([np.array([ours, theirs, *first])]))
+        for ours, theirs in losses
+    ]

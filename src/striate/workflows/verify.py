@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from striate.config import DataConfig, VerifyConfig, make
 from striate.errors import UserError
 from striate.workflows.listener import Listener
-from striate.workflows.verification import Named, Verification
+from striate.workflows.verification import Named, Verification, differences_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,14 +90,9 @@ def verify(
     both = _both_engines(task, config)
     batch_size = min(config.batch_size, task.count)
     measured, named = _compare(task, both, batch_size, config, listener)
-    optimizer = {"lr": config.lr} | ({"momentum": config.momentum} if config.optimizer == "sgd" else {})
-    steps = both.train(
-        itertools.islice(task.batches(batch_size), config.steps),
-        config.optimizer,
-        config.seed,
-        lambda done: listener.stage("training both", done, config.steps),
-        **optimizer,
-    )
+    steps = _train(task, both, batch_size, config, listener)
+    tolerance = LOSS_TOLERANCES[config.dtype]
+    parts = any(not apart.relative <= tolerance for apart in differences_of(steps))
     return Verification(
         model=task.spec.name,
         data=task.data,
@@ -105,11 +100,36 @@ def verify(
         images=batch_size,
         dtype=config.dtype,
         tolerance=config.tolerance or TOLERANCES[config.dtype],
-        loss_tolerance=LOSS_TOLERANCES[config.dtype],
+        loss_tolerance=tolerance,
         measured=measured,
-        steps=tuple(steps),
+        steps=steps,
         named=named,
+        in_step=_train(task, _both_engines(task, config), batch_size, config, listener, True)
+        if parts
+        else (),
     )
+
+
+def _train(
+    task: _Task,
+    both: BothEngines,
+    batch_size: int,
+    config: VerifyConfig,
+    listener: Listener,
+    in_step: bool = False,
+) -> tuple[tuple[float, float], ...]:
+    """Return the losses of training both, each on its own or in step; none where nothing can be learned."""
+    if not both.ours.parameters():
+        return ()
+    settings = {"lr": config.lr} | ({"momentum": config.momentum} if config.optimizer == "sgd" else {})
+    batches = itertools.islice(task.batches(batch_size), config.steps)
+    name = "training both in step" if in_step else "training both"
+
+    def tell(done: int) -> None:
+        listener.stage(name, done, config.steps)
+
+    train = both.train_in_step if in_step else both.train
+    return tuple(train(batches, config.optimizer, config.seed, tell, **settings))
 
 
 def _both_engines(task: _Task, config: VerifyConfig) -> BothEngines:
@@ -174,6 +194,7 @@ def _trained(model: str, config: VerifyConfig, given: Mapping[str, Any], listene
     from striate import bundle
     from striate.architectures import Spec
     from striate.data import prepare_for
+    from striate.inference.loading import checked_description
 
     _refuse_options(config, "a trained model")
     fixed = [name for name in given if name in DataConfig.model_fields and name not in BUNDLE_SETTINGS]
@@ -197,7 +218,8 @@ def _trained(model: str, config: VerifyConfig, given: Mapping[str, Any], listene
     _tell(found.messages, listener)
     shape, classes = record.preprocess.input_shape, len(record.class_names)
     batches = _batches_of(found.images, record.preprocess, classes, config.seed)
-    spec = Spec.from_dict(record.spec)
+    spec = checked_description(model, record, weights)
+    assert isinstance(spec, Spec)  # it has one
     return _Task(spec, shape, classes, weights, found.name, len(found.images), batches)
 
 

@@ -19,6 +19,8 @@ def parse_budget(text: str) -> float:
     Raises:
         UserError: it names no time above 0.
     """
+    if not isinstance(text, str):
+        raise UserError(f"--budget {text!r}: expected a time such as '90s', '2m', '1h' or '1h30m'.")
     compact = text.strip().lower().replace(" ", "")
     parts = _TIME.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
