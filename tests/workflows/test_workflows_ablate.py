@@ -177,6 +177,13 @@ def test_every_recipe_is_trained_with_every_seed_on_one_split(trainings):
     assert "striate ablate" in found.page.read_text()
 
 
+def test_the_page_says_for_how_many_epochs(trainings):
+    assert "with 2 seeds for 1 epoch on" in study(epochs=1, out="one").page.read_text()
+    varied = study(vary={"epochs": ["2", "5"], "best_by": ["last", "val_loss"]}, out="varied")
+    assert "for 2 to 5 epochs on" in varied.page.read_text()
+    assert "the weights of the best epoch or the last epoch" in varied.page.read_text()
+
+
 def test_the_command_on_the_page_goes_on_with_the_study(trainings, capsys):
     from striate.cli import run
 

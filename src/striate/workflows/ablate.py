@@ -203,14 +203,16 @@ def _lead(
     design: str,
     vary: Mapping[str, Sequence[Any]],
 ) -> str:
-    samples, settings = runs[0].samples(), runs[0].config()
+    samples, every = runs[0].samples(), [run.config() for run in runs]
     trained, tested = (int((samples["split"] == split).sum()) for split in ("train", "test"))
     how = "every combination" if design == "grid" else "each change alone, and all together"
     times = "once" if len(seeds) == 1 else f"with {len(seeds)} seeds"
-    kept = "the last epoch" if settings.best_by == "last" else "the best epoch"
+    least, most = (end(each.epochs for each in every) for end in (min, max))
+    epochs = f"{least} to {most} epochs" if least < most else f"{most} epoch{'s' * (most > 1)}"
+    kept = {"the last epoch" if each.best_by == "last" else "the best epoch" for each in every}
     return (
-        f"{len(made)} recipes ({how}), each trained {times} for {settings.epochs} epochs on {trained:,} "
-        f"images of {Path(settings.data).name}; the weights of {kept} were measured on the same "
+        f"{len(made)} recipes ({how}), each trained {times} for {epochs} on {trained:,} images of "
+        f"{Path(every[0].data).name}; the weights of {' or '.join(sorted(kept))} were measured on the same "
         f"{tested:,} test images. The base: {_base(vary)}."
     )
 
