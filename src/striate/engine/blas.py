@@ -36,7 +36,7 @@ class _Hold:
 
     def leave(self) -> None:
         with self.lock:
-            self.depth -= 1
+            self.depth = max(0, self.depth - 1)  # 0 where it was forgotten in between
             if self.depth == 0:
                 self.limit.__exit__(None, None, None)
 
