@@ -248,6 +248,8 @@ def test_a_folder_of_another_study_or_of_something_else_is_refused(trainings, tm
 def test_a_study_that_trained_nothing_leaves_nothing_and_binds_nobody(trainings, tmp_path):
     with pytest.raises(UserError, match="unknown model 'nosuch'"):
         study(vary={"model": ["mlp", "nosuch"]})
+    with pytest.raises(UserError, match="muon needs PyTorch"):
+        study(vary={"optimizer": ["sgd", "muon"]}, engine="numpy")
     assert trainings.made == []
     trainings.fails = True
     with pytest.raises(UserError, match="batch"):

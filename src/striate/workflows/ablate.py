@@ -261,7 +261,13 @@ def _option(name: str, value: Any) -> list[str]:
 
 def _check_networks(made: Sequence[Recipe]) -> None:
     """Refuse, before anything is trained, a network that does not exist or that cannot be trained so."""
-    for each in {(one.model, one.engine, one.strategy): one for one in (r.config(0) for r in made)}.values():
+    from striate.training.array_session import check_settings
+
+    configs = [recipe.config(0) for recipe in made]
+    for each in configs:
+        if each.engine != "torch":
+            check_settings(each)
+    for each in {(one.model, one.engine, one.strategy): one for one in configs}.values():
         if each.model != AUTO:
             choose_network(each, Listener())
 
