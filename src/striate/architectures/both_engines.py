@@ -191,9 +191,8 @@ class BothEngines:
         self, name: str, settings: Mapping[str, float]
     ) -> tuple[optim.Optimizer, torch.optim.Optimizer]:
         make_ours, make_theirs = OPTIMIZERS[name]
-        return make_ours(self.ours.parameters(), **settings), make_theirs(
-            self.theirs.parameters(), **settings
-        )
+        ours = make_ours(self.ours.parameters(), **settings)
+        return ours, make_theirs(self.theirs.parameters(), **settings)
 
     def _share_weights(self) -> None:
         """Give torch's network our weights and running statistics."""

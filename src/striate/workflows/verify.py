@@ -68,7 +68,8 @@ def verify(
     Forward and backward, in evaluation and in training mode, with the same weights and dropout masks. The
     engines go in step: each of torch's layers gets the input that the glass box's layer got, so that a
     difference is seen in the layer that makes it. The network's outputs in evaluation, and the losses of the
-    training, are those of each engine on its own.
+    training, are those of each engine on its own; where these losses part, a second training, in step,
+    decides.
 
     Args:
         model: name of a network, path of a net.yaml, folder of a bundle or run, or `lite0`, the pretrained
@@ -93,6 +94,7 @@ def verify(
     steps = _train(task, both, batch_size, config, listener)
     tolerance = LOSS_TOLERANCES[config.dtype]
     parts = any(not apart.relative <= tolerance for apart in differences_of(steps))
+    in_step = _train(task, _both_engines(task, config), batch_size, config, listener, True) if parts else ()
     return Verification(
         model=task.spec.name,
         data=task.data,
@@ -104,9 +106,7 @@ def verify(
         measured=measured,
         steps=steps,
         named=named,
-        in_step=_train(task, _both_engines(task, config), batch_size, config, listener, True)
-        if parts
-        else (),
+        in_step=in_step,
     )
 
 

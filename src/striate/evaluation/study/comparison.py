@@ -302,7 +302,13 @@ def _entry(
 
 
 def widen(accuracy: dict[str, Any], correct: np.ndarray, level: float) -> None:
-    """Give one run Wilson's interval; that of several is no narrower than Wilson's for all their answers."""
+    """Give one run Wilson's interval; that of several is no narrower than Wilson's for all their answers.
+
+    Args:
+        accuracy: `low` and `high`, which are replaced.
+        correct: bool (R, n), whether each run names each image correctly.
+        level: of the interval.
+    """
     low, high = wilson(int(correct.sum()), correct.size, level)
     single = len(correct) == 1
     accuracy["low"] = low if single else min(low, accuracy["low"])
