@@ -264,7 +264,9 @@ def test_images_that_changed_between_two_seeds_are_refused(trainings):
     run = Run(found.runs["base"][0])
     facts = run.facts()
     run.write_facts(facts | {"data": facts.get("data", {}) | {"fingerprint": "another"}})
-    with pytest.raises(DataError, match=r"images have changed between .*seed-0 and .*seed-1"):
+    with pytest.raises(
+        DataError, match=r"images have changed between .*base/seed-0 and .*dropout=0.5/seed-0"
+    ):
         study(seeds=2)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate import config, files
-from striate.config import TrainConfig
+from striate.config import DataConfig, TrainConfig
 from striate.errors import DataError, TrainingError, UserError
 from striate.report_file import ReportFile
 from striate.runs import Run
@@ -107,6 +107,7 @@ def _train_all(
 ) -> dict[str, list[Run]]:
     """Train what is not trained yet; a seed of every recipe before the next, so that all are equally far."""
     found: dict[str, list[Run]] = {recipe.name: [] for recipe in made}
+    first: dict[DataConfig, Run] = {}
     total = len(made) * len(seeds)
     tasks = [(seed, recipe) for seed in seeds for recipe in made]
     for number, (seed, recipe) in enumerate(tasks, 1):
@@ -115,17 +116,17 @@ def _train_all(
             listener.message(f"run {number} of {total}: {recipe.name}, seed {seed}")
             run = _train(run, recipe, seed, listener)
         if _is_finished(run):
-            _check_same_images(run, found[recipe.name])
+            _check_same_images(run, first.setdefault(recipe.config(0).data_config(), run))
             found[recipe.name].append(run)
     return found
 
 
-def _check_same_images(run: Run, others: Sequence[Run]) -> None:
-    """Refuse a run whose images are not those that the recipe's other seeds learned from."""
-    if others and fingerprint_of(run) != fingerprint_of(others[0]):
+def _check_same_images(run: Run, first: Run) -> None:
+    """Refuse a run that learned from other images than the first one with the same settings of the data."""
+    if fingerprint_of(run) != fingerprint_of(first):
         raise DataError(
-            f"the images have changed between {others[0].folder} and {run.folder}: seeds of one recipe are "
-            "compared on the same. Bring them back and delete the newer run, or choose another --out."
+            f"the images have changed between {first.folder} and {run.folder}: runs of a study learn "
+            "from the same. Bring them back and delete the newer run, or choose another --out."
         )
 
 
