@@ -103,6 +103,7 @@ def terms(**changes):  # type: ignore[no-untyped-def]
         "allocator_tuned": True,
         "operations": 1e5,
         "batch_size": 32,
+        "images": 50_000,
     }
     return Terms(**{**chosen, **changes})
 
@@ -117,7 +118,8 @@ PARTS_OF_A_STEP = dict.fromkeys((*PARTS, "rest"), 0.01)
         ("decode", {"in_memory": False, "workers": 2}, "raise --num-workers"),
         ("augment", {}, "costs less than photo"),
         ("optimizer", {}, "--optimizer sgd"),
-        ("rest", {}, "larger --batch-size"),
+        ("rest", {}, "take a larger --batch-size"),
+        ("rest", {"images": 60}, "too few for a larger --batch-size; train on more."),
     ],
 )
 def test_the_longest_part_beside_computing_is_named_with_its_remedy(part, changes, text) -> None:  # type: ignore[no-untyped-def]
@@ -141,6 +143,7 @@ def test_computing_wastes_what_it_takes_beyond_the_time_at_the_peak() -> None:
         ({"allocator_tuned": False}, "STRIATE_TUNE_ALLOCATOR"),
         ({}, "--batch-size of 128"),
         ({"batch_size": 256}, "fewer and wider"),
+        ({"images": 200}, "fewer and wider"),
         (
             {
                 "operations": 1e8,

@@ -62,6 +62,8 @@ def test_none_unsets_what_can_be_unset_and_is_a_choice_elsewhere():
         ({"dropout": ["0", "0.5"]}, {"model": "vgg6"}, "unknown setting or option of vgg6 'dropout'"),
         ({"momentum": ["0.8", "0.9"]}, {}, "needs --optimizer sgd"),
         ({"patience": ["1", "2"]}, {"schedule": "step"}, "needs --schedule plateau"),
+        ({"precision": ["auto", "32"]}, {"engine": "numpy"}, "needs --engine torch"),
+        ({"device": ["auto", "cpu"]}, {"engine": "numpy"}, "needs --engine torch"),
         ({"goal": ["0.8", "0.9"]}, {}, "no effect on the result"),
         ({"test_views": ["one", "flip"]}, {}, "no effect on the result"),
         (

@@ -29,6 +29,7 @@ class Terms:
         allocator_tuned: whether freed memory is kept.
         operations: of an image, forward and backward.
         batch_size: images a step.
+        images: that there are to train on.
     """
 
     config: TrainConfig
@@ -38,6 +39,7 @@ class Terms:
     allocator_tuned: bool
     operations: float
     batch_size: int
+    images: int
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def _advice(part: str, terms: Terms) -> str:
     """Return what to do about a part that wastes most."""
     config = terms.config
     larger = "take a larger --batch-size, which spreads it over more images"
+    if 2 * terms.batch_size > terms.images:
+        larger = "these images are too few for a larger --batch-size; train on more"
     advice = {
         "decode": _decoding(terms),
         "augment": f"choose an --augment that costs less than {config.augment}"
@@ -113,6 +117,6 @@ def _computing(terms: Terms) -> str:
         return "compute in bfloat16: --precision bf16."
     if large and engine.memory_format == "contiguous" and config.memory_format == "contiguous":
         return "lay channels side by side: --memory-format channels-last."
-    if terms.batch_size < _LARGE_BATCH:
+    if terms.batch_size < _LARGE_BATCH <= terms.images // 2:
         return f"give each operation more to do: a --batch-size of {_LARGE_BATCH} or more."
     return "the layers wait for memory more than they multiply: fewer and wider ones do more in the time."

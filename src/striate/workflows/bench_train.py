@@ -167,6 +167,7 @@ def _measure(
         allocator_tuned=allocator_tuned,
         operations=operations / config.batch_size,
         batch_size=config.batch_size,
+        images=len(train.images),
     )
     return TrainingBench(
         model=training.choice.model.name,

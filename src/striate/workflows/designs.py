@@ -52,6 +52,9 @@ _NEEDS = {
     "step_epochs": ("schedule", ("step",)),
     "step_factor": ("schedule", ("step", "plateau")),
     "patience": ("schedule", ("plateau",)),
+    "device": ("engine", ("torch",)),
+    "precision": ("engine", ("torch",)),
+    "memory_format": ("engine", ("torch",)),
 }
 """Settings that count only where another one has one of these values."""
 
