@@ -6,6 +6,7 @@ A failure (disk full, no permission) leaves the old file as it was and no tempor
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -39,9 +40,9 @@ def write_several(contents: Mapping[Path, bytes]) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         names = " and ".join(str(path) for path in contents)
-        raise UserError(
-            f"cannot write {names}: {reason}. Free some space or choose another --out."
-        ) from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "Free some space or choose another --out." if full else "Choose another --out."
+        raise UserError(f"cannot write {names}: {reason}. {advice}") from error
 
 
 def write_text(path: Path, content: str) -> None:

@@ -9,6 +9,7 @@ from training_task import make_batches, make_config, make_network, same_weights
 
 from striate.errors import TrainingError
 from striate.training import find_lr, fit
+from striate.training.steps import Stepper
 
 
 def test_the_suggested_rate_trains_well(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -37,6 +38,32 @@ def test_network_and_generators_are_left_alone() -> None:
     assert torch.equal(state, torch.get_rng_state())
     assert all(parameter.grad is None for parameter in network.parameters())
     assert network.training
+
+
+def rates_of_a_search(monkeypatch, **settings):  # type: ignore[no-untyped-def]
+    """Return (filters' rate, rate of their own or None) of each step of a search."""
+    seen = []
+    step = Stepper.train
+
+    def watched(self, batch, lr, tally):  # type: ignore[no-untyped-def]
+        loss = step(self, batch, lr, tally)
+        rates = {group["own_rate"]: group["lr"] for group in self.optimizer.param_groups}
+        seen.append((rates[False], rates.get(True)))
+        return loss
+
+    monkeypatch.setattr(Stepper, "train", watched)
+    found = find_lr(make_network(), make_batches(), make_config(**settings))
+    return found, np.array(seen, float)
+
+
+@pytest.mark.parametrize(
+    ("settings", "own"),
+    [({"optimizer": "sgd", "bias_lr": 0.1}, 0.1), ({"optimizer": "muon", "muon_sgd_lr": 0.02}, 0.02)],
+)
+def test_rates_that_are_given_stay_while_the_other_is_searched(monkeypatch, settings, own) -> None:  # type: ignore[no-untyped-def]
+    found, rates = rates_of_a_search(monkeypatch, **settings)
+    np.testing.assert_allclose(rates[:, 1], own)
+    np.testing.assert_allclose(rates[: len(found.lrs), 0], found.lrs)
 
 
 def test_the_finding_is_repeatable() -> None:

@@ -23,6 +23,8 @@ SHUFFLES = 99
 """Times that the labels are shuffled to see what chance gives; the smallest p-value is 1 / (SHUFFLES + 1)."""
 MOST_IMAGES = 4000
 """More images are not needed to see a shortcut: so many are drawn, class by class."""
+FEW_IMAGES = 500
+"""Up to so many, what the normal approximation finds must pass the shuffles too: it is too lenient there."""
 LEAST_OF_CLASS = 2 * FOLDS
 """Images without which a class does not take part."""
 LEVEL = 0.01
@@ -84,7 +86,8 @@ def find_shortcuts(
         images: all images of the set.
         groups: (N,), images of one group never lie in two folds; None: each image is one of its own.
         seed: of folds and shuffles.
-        shuffles: of the labels, for the p-value; 0: by the normal approximation, in a hundredth of the time.
+        shuffles: of the labels, for the p-value; 0: by the normal approximation, in a hundredth of the time;
+            what it finds among few images is shuffled nevertheless.
         progress: is told how many cues are through.
     """
     rows = _draw(images.labels, seed)
@@ -157,12 +160,15 @@ def _measure(
     right = _predict(values, labels, folds, seed) == labels
     accuracy = _balanced(right, labels)
     chance = 1 / (int(labels.max()) + 1)
-    if shuffles:
-        p = _p_by_shuffles(accuracy, values, labels, folds, seed, shuffles)
-    else:
-        p = _p_by_chance(accuracy, labels)
     gain = (accuracy - chance) / (1 - chance)
-    beats = p <= max(LEVEL / tried, 1 / (1 + SHUFFLES)) and gain >= LEAST_GAIN
+    p, level = _p_by_chance(accuracy, labels), LEVEL / tried
+    few = len(labels) <= FEW_IMAGES and p <= level and gain >= LEAST_GAIN
+    if shuffles or few:
+        p, level = (
+            _p_by_shuffles(accuracy, values, labels, folds, seed, shuffles or SHUFFLES),
+            max(level, 1 / (1 + SHUFFLES)),
+        )
+    beats = p <= level and gain >= LEAST_GAIN
     strength = ("strong" if gain >= STRONG_GAIN else "some") if beats else "none"
     low, high = _interval(right, labels)
     return Shortcut(cue, accuracy, low, high, chance, p, strength, len(labels))

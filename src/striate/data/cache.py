@@ -22,7 +22,7 @@ import PIL
 
 from striate.cache import cache_folder
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MAKER = f"striate images {FORMAT_VERSION}, Pillow {PIL.__version__}"
 """What made an entry: another version of Pillow may decode differently."""
 _ABANDONED_SECONDS = 24 * 3600

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from striate.data.layout import class_name
 from striate.data.sources import Source
 from striate.errors import DataError, unknown_name
 
@@ -23,6 +24,7 @@ def choose_classes(source: Source, wanted: Sequence[str] | None) -> Source:
     known = {label for labels in source.classes.values() for label in labels}
     if not wanted:
         raise DataError(f"--classes names no class. Known: {', '.join(sorted(known))}.")
+    wanted = _named(wanted, known)
     unknown = [label for label in wanted if label not in known]
     if unknown:
         raise DataError(unknown_name("class", unknown[0], known))
@@ -38,6 +40,23 @@ def choose_classes(source: Source, wanted: Sequence[str] | None) -> Source:
             for split, labels in source.classes.items()
         },
     )
+
+
+def _named(wanted: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return the classes meant by `wanted`, a list that commas divided; a class's own name may have some."""
+    names = [class_name(name) for name in wanted]
+    found = []
+    while names:
+        lengths = [n for n in range(len(names), 0, -1) if _joined(names[:n], known) is not None]
+        length = lengths[0] if lengths else 1
+        found.append(_joined(names[:length], known) or names[0])
+        names = names[length:]
+    return found
+
+
+def _joined(parts: Sequence[str], known: Collection[str]) -> str | None:
+    """Return the class whose name the parts are when commas, with or without a space, join them."""
+    return next((name for name in (",".join(parts), ", ".join(parts)) if name in known), None)
 
 
 def empty_classes(source: Source, reasons: Sequence[str]) -> list[str]:

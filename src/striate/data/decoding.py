@@ -8,11 +8,18 @@ import numpy as np
 from PIL import Image
 
 from striate.data import cache, decode
-from striate.data.images import ArrayPixels, FilePixels, Pixels, ResizedPixels, permute, resize_all
+from striate.data.images import (
+    ArrayPixels,
+    FilePixels,
+    Pixels,
+    ResizedPixels,
+    decode_unchanged,
+    permute,
+    resize_all,
+)
 from striate.data.inspection import SMALL_SIDE, Inspection
 from striate.data.parallel import Progress, each
 from striate.data.sources import Reader, Source
-from striate.errors import DataError
 from striate.schemas import Preprocess
 
 MAX_MEMORY_BYTES = 4 * 2**30
@@ -40,7 +47,7 @@ def pixels_of(
         array, message = resize_all(source.array[rows], preprocess), None
     elif not fits_in_memory(len(rows), preprocess):
         assert source.reader is not None
-        return FilePixels(source.reader, paths, preprocess), ()
+        return FilePixels(source.reader, paths, preprocess, inspection.digest[list(rows)]), ()
     else:
         assert source.reader is not None
         small = {new: inspection.small[row] for new, row in enumerate(rows) if row in inspection.small}
@@ -72,7 +79,7 @@ def _decoded(
     images = np.empty(shape, np.uint8)
 
     def decode_row(row: int) -> None:
-        images[row] = _decode(reader, paths[row], small.get(row), preprocess)
+        images[row] = _decode(reader, paths[row], digests[row], small.get(row), preprocess)
 
     with decode.quiet():
         for _ in each(decode_row, range(len(paths)), STAGE, progress):
@@ -80,15 +87,14 @@ def _decoded(
     return images, cache.store("pixels", key, {"images": images})
 
 
-def _decode(reader: Reader, path: str, small: np.ndarray | None, preprocess: Preprocess) -> np.ndarray:
+def _decode(
+    reader: Reader, path: str, digest: np.ndarray, small: np.ndarray | None, preprocess: Preprocess
+) -> np.ndarray:
     if small is not None and small.shape == _as_array(preprocess):
         return small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
     if small is not None:
         return decode.fit(Image.fromarray(small), preprocess)
-    try:
-        return decode.pixels(reader.read(path), preprocess)
-    except decode.Undecodable as error:
-        raise DataError(f"{path!r} changed while the data was read: {error}. Start again.") from error
+    return decode_unchanged(reader, path, digest, preprocess)
 
 
 def _as_array(preprocess: Preprocess) -> tuple[int, ...]:

@@ -158,13 +158,18 @@ def list_images(paths: Sequence[str | Path]) -> tuple[list[Path], list[tuple[str
         The files; and path and reason of those whose names are no text, which no table could hold.
 
     Raises:
-        DataError: a path does not exist, or there is no image at all.
+        DataError: a path does not exist or is an archive or table, or there is no image at all.
     """
     found: list[Path] = []
     for path in map(Path, paths):
         if os.path.isdir(path):
             names = walk_folder(path).files
             found += [path / name for name in sorted(names) if is_image_name(name) and not is_hidden(name)]
+        elif os.path.isfile(path) and path.suffix.lower() in (".zip", ".csv"):
+            way_out = (
+                "Unpack it and name its folder" if path.suffix.lower() == ".zip" else "Name their folder"
+            )
+            raise DataError(f"{str(path)!r} is no image; expected images and folders of images. {way_out}.")
         elif os.path.exists(path):
             found.append(path)
         else:

@@ -24,7 +24,8 @@ def group_names(source: Source, data: str, group_by: str) -> list[str]:
             group of its own.
 
     Raises:
-        DataError: there is no such column, and it is no pattern that any path has.
+        DataError: there is no such column, and it is no pattern that any path has; or the column gives one
+            image two groups.
     """
     named = _by_column(source, data, group_by)
     named = _by_pattern(source, group_by) if named is None else named
@@ -49,14 +50,28 @@ def _by_column(source: Source, data: str, column: str) -> list[str] | None:
     if path.suffix.lower() != ".csv" or not path.is_file():
         return None
     with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(file, skipinitialspace=True)
         header = [name.strip().lower() for name in next(reader, [])]
         if column.strip().lower() not in header:
             return None
         image, value = header.index("image"), header.index(column.strip().lower())
         rows = [row for row in reader if row]
-    values = {row[image]: row[value].strip() for row in rows if len(row) > max(image, value)}
-    return [values.get(sample.path, "") for sample in source.samples]
+    values: dict[str, str] = {}
+    for row in rows:
+        if len(row) <= max(image, value) or not row[value].strip():
+            continue
+        place, named = _place(path, row[image].strip()), row[value].strip()
+        if values.setdefault(place, named) != named:
+            raise DataError(
+                f"{path} gives {row[image].strip()!r} two values of {column}: {values[place]!r} and "
+                f"{named!r}. Keep one."
+            )
+    return [values.get(_place(path, sample.path), "") for sample in source.samples]
+
+
+def _place(table: Path, image: str) -> str:
+    """Return the file that a table means by `image`, however it writes the path."""
+    return os.path.realpath(table.parent / image)
 
 
 def _by_pattern(source: Source, pattern: str) -> list[str]:

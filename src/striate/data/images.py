@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -78,14 +79,18 @@ class FilePixels:
         reader: where the files' bytes come from.
         paths: (N,), as the reader knows them.
         preprocess: the size, channels, fit and permutation of the pixels to hand out.
+        digests: uint8 (N, 32), SHA-256 of each file when the data was prepared; None: whatever is read.
     """
 
     in_memory = False
 
-    def __init__(self, reader: Reader, paths: Sequence[str], preprocess: Preprocess) -> None:
+    def __init__(
+        self, reader: Reader, paths: Sequence[str], preprocess: Preprocess, digests: np.ndarray | None = None
+    ) -> None:
         self.reader = reader
         self.paths = tuple(paths)
         self.preprocess = preprocess
+        self.digests = digests
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -94,26 +99,19 @@ class FilePixels:
         """Return uint8 (n, C, H, W): the images at `indices`, read and decoded now.
 
         Raises:
-            DataError: a file that could be read when the data was prepared cannot be read any more.
+            DataError: a file cannot be read any more, or is another than when the data was prepared.
         """
         images = np.empty((len(indices), *self.preprocess.input_shape), np.uint8)
         with decode.quiet():
             for row, index in enumerate(indices):
-                images[row] = self._decode(self.paths[int(index)])
+                digest = None if self.digests is None else self.digests[int(index)]
+                images[row] = decode_unchanged(self.reader, self.paths[int(index)], digest, self.preprocess)
         return permute(images, self.preprocess.permute_pixels)
 
     def select(self, places: Sequence[int]) -> FilePixels:
         """Return some of the images."""
-        return FilePixels(self.reader, [self.paths[place] for place in places], self.preprocess)
-
-    def _decode(self, path: str) -> np.ndarray:
-        try:
-            return decode.pixels(self.reader.read(path), self.preprocess)
-        except decode.Undecodable as error:
-            raise DataError(
-                f"{path!r} could be decoded when the data was prepared, but not now: {error}. "
-                "Was it changed? Start again."
-            ) from error
+        digests = None if self.digests is None else self.digests[list(places)]
+        return FilePixels(self.reader, [self.paths[place] for place in places], self.preprocess, digests)
 
 
 class ResizedPixels:
@@ -143,6 +141,34 @@ class ResizedPixels:
     def select(self, places: Sequence[int]) -> ResizedPixels:
         """Return some of the images, sharing memory."""
         return ResizedPixels(self.array, self.preprocess, self.rows[list(places)])
+
+
+def decode_unchanged(
+    reader: Reader, path: str, digest: np.ndarray | None, preprocess: Preprocess
+) -> np.ndarray:
+    """Read and decode a file that was inspected before; return uint8 (C, H, W).
+
+    What is kept on disk lies under the digest of the file, so another content must not come under it.
+
+    Args:
+        reader: where its bytes come from.
+        path: as the reader knows it.
+        digest: uint8 (32,), SHA-256 of the file then; None: not known.
+        preprocess: size, channels and fit.
+
+    Raises:
+        DataError: it does not decode any more, or its content is another.
+    """
+    try:
+        content = reader.read(path)
+        if digest is None or hashlib.sha256(content).digest() == digest.tobytes():
+            return decode.pixels(content, preprocess)
+    except decode.Undecodable as error:
+        raise DataError(
+            f"{path!r} could be decoded when the data was prepared, but not now: {error}. "
+            "Was it changed? Start again."
+        ) from error
+    raise DataError(f"{path!r} changed while the data was read: it is another file now. Start again.")
 
 
 def resize_all(array: np.ndarray, preprocess: Preprocess) -> np.ndarray:

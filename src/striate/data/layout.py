@@ -45,7 +45,7 @@ def split_of(name: str) -> str | None:
 
 def is_hidden(path: str) -> bool:
     """Return whether a file, or a folder it lies in, is one that systems keep for themselves."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.split("/"))
+    return any((part.startswith(".") and part != ".") or part == "__MACOSX" for part in path.split("/"))
 
 
 def is_image_name(path: str) -> bool:
@@ -128,11 +128,11 @@ def _class_folders(
     if not splits:
         if names and all(split_of(name) for name in names):
             raise DataError(f"{', '.join(names)} in {data} hold no class folders: {EXPECTED}.")
-        return {posixpath.join(base, name): ("", _label(name)) for name in names}, []
+        return {posixpath.join(base, name): ("", class_name(name)) for name in names}, []
     places: dict[str, tuple[str, str]] = {}
     for split, name in splits.items():
         folder = posixpath.join(base, name)
-        places |= {posixpath.join(folder, label): (split, _label(label)) for label in children[folder]}
+        places |= {posixpath.join(folder, label): (split, class_name(label)) for label in children[folder]}
     return places, [
         _ignored_folder(name, images_in.get(posixpath.join(base, name), 0))
         for name in names
@@ -163,8 +163,8 @@ def _above(places: Mapping[str, tuple[str, str]], base: str) -> set[str]:
     return {base} | {posixpath.dirname(folder) for folder in places}
 
 
-def _label(name: str) -> str:
-    """Return a folder's class name: the same accent may be written in two ways, one is kept."""
+def class_name(name: str) -> str:
+    """Return a class's name as it is kept: the same accent may be written in two ways."""
     return unicodedata.normalize("NFC", printable(name))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from striate.data.layout import class_name
 from striate.data.sources import Source
 from striate.errors import DataError, unknown_name
 from striate.schemas import unguard
@@ -30,7 +31,7 @@ def apply_marks(source: Source, exclude: str | None, relabel: str | None) -> Sou
 
 
 def _relabel(source: Source, file: str) -> Source:
-    labels = dict(_rows(file, "relabel", ("image", "label")))
+    labels = {image: class_name(label) for image, label in _rows(file, "relabel", ("image", "label"))}
     _check_images(labels, source, f"--relabel {file}")
     known = {label for names in source.classes.values() for label in names}
     unknown = [label for label in labels.values() if label not in known]

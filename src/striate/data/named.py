@@ -140,6 +140,12 @@ def _read_idx_files(name: str, raw: Path, class_names: Sequence[str] | None) -> 
                 f"{raw} is damaged: images and labels do not fit. Delete it and download it again."
             )
         parts[split] = (images[:, None], [names[label] for label in labels])
+    sizes = [images.shape[2:] for images, _ in parts.values()]
+    if sizes[0] != sizes[1] or 0 in sizes[0]:
+        shown = " and ".join(f"{height}x{width}" for height, width in sizes)
+        raise DataError(
+            f"{raw}: training and test images are {shown} pixels; expected one size, at least 1x1."
+        )
     return _source(name, parts)
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from striate.data.folders import FolderReader
-from striate.data.layout import SPLIT_NAMES, split_of
+from striate.data.layout import SPLIT_NAMES, class_name, split_of
 from striate.data.sources import Sample, Source
 from striate.errors import DataError
 
@@ -50,12 +50,12 @@ def _rows(path: Path) -> list[tuple[int, Sample]]:
     """Return each row's line number and sample."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, skipinitialspace=True)
             columns = _columns(next(reader, []), path)
             return [
                 (reader.line_num, _sample(row, columns, f"{path}, line {reader.line_num}"))
                 for row in reader
-                if row
+                if any(cell.strip() for cell in row)
             ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read {path}: {error}. Expected a CSV file in UTF-8.") from error
@@ -72,10 +72,10 @@ def _columns(header: list[str], path: Path) -> dict[str, int]:
 def _sample(row: list[str], columns: dict[str, int], where: str) -> Sample:
     if len(row) <= max(columns.values()):
         raise DataError(f"{where} has {len(row)} values; expected {EXPECTED}, as in the first line.")
-    image, label = row[columns["image"]], row[columns["label"]].strip()
+    image, label = row[columns["image"]].strip(), class_name(row[columns["label"]].strip())
     split = row[columns["split"]].strip() if "split" in columns else ""
-    if not image.strip() or not label:
-        raise DataError(f"{where} has no {'image' if not image.strip() else 'label'}.")
+    if not image or not label:
+        raise DataError(f"{where} has no {'image' if not image else 'label'}.")
     if split and split_of(split) is None:
         raise DataError(f"{where} has the split {split!r}; expected one of {', '.join(SPLIT_NAMES)}.")
     return Sample(image, label, split_of(split) or "")
@@ -89,7 +89,7 @@ def _without_repeats(rows: list[tuple[int, Sample]], path: Path) -> tuple[list[S
     """
     kept: dict[str, tuple[int, Sample]] = {}
     for line, sample in rows:
-        name = os.path.normpath(path.parent / sample.path)
+        name = os.path.realpath(path.parent / sample.path)
         first_line, first = kept.setdefault(name, (line, sample))
         if (first.label, first.split) != (sample.label, sample.split):
             raise DataError(

@@ -5,11 +5,14 @@ Imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import TypeVar
 
 from torch import nn
 
 from striate.backbones.strategies import Plan
+
+Rate = TypeVar("Rate", bound=Hashable)
 
 
 def apply(network: nn.Module, plan: Plan, epoch: int) -> None:
@@ -47,9 +50,9 @@ def learners(network: nn.Module, plan: Plan | None) -> list[tuple[nn.Parameter, 
     ]
 
 
-def by_factor(parameters: Iterable[tuple[nn.Parameter, float]]) -> dict[float, list[nn.Parameter]]:
-    """Return the parameters by their share of the learning rate, in the order of the network."""
-    groups: dict[float, list[nn.Parameter]] = {}
-    for parameter, factor in parameters:
-        groups.setdefault(factor, []).append(parameter)
+def by_rate(parameters: Iterable[tuple[nn.Parameter, Rate]]) -> dict[Rate, list[nn.Parameter]]:
+    """Return the parameters by their learning rate, however it is given, in the order of the network."""
+    groups: dict[Rate, list[nn.Parameter]] = {}
+    for parameter, rate in parameters:
+        groups.setdefault(rate, []).append(parameter)
     return groups

@@ -41,9 +41,10 @@ def find_lr(
     """Return the loss along an exponential rise of the learning rate, and a rate to train with.
 
     A copy of `network` is trained for up to `steps` steps with the optimizer, loss and augmentation of
-    `config`, from `lowest` to `highest`, until the smoothed loss is four times its lowest value. The
-    suggestion is the rate at which the smoothed loss falls fastest against the logarithm of the rate. Small
-    data is passed over repeatedly. `network` and torch's generators are left as they were.
+    `config`, from `lowest` to `highest`, until the smoothed loss is four times its lowest value. Rates that
+    `config` gives apart (`bias_lr`, `muon_sgd_lr`) stay as they are. The suggestion is the rate at which the
+    smoothed loss falls fastest against the logarithm of the rate. Small data is passed over repeatedly.
+    `network` and torch's generators are left as they were.
 
     Source: Smith 2017, Cyclical learning rates for training neural networks, sec. 3.3.
 
@@ -80,6 +81,7 @@ def _losses(
     """Return the loss of each step, up to divergence."""
     from striate.training import freezing
     from striate.training.module import seed_epoch
+    from striate.training.optimizers import keep_own_rates
     from striate.training.session import build_stepper
     from striate.training.steps import Tally
 
@@ -91,7 +93,10 @@ def _losses(
         freezing.apply(network, plan, config.epochs - 1)
     seed_epoch(config.seed, 0)
     losses: list[float] = []
+    before = float(lrs[0])
     for lr, batch in zip(lrs, _repeat(train), strict=False):
+        keep_own_rates(stepper.optimizer, float(lr), before)
+        before = float(lr)
         loss = float(stepper.train(batch, float(lr), Tally(stepper.device)))
         if not math.isfinite(loss):
             break

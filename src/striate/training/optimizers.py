@@ -9,7 +9,7 @@ import torch
 
 from striate.backbones import Plan
 from striate.config import TrainConfig
-from striate.training.freezing import by_factor, learners
+from striate.training.freezing import by_rate, learners
 from striate.training.muon import Muon
 
 _FUSED_DEVICES = ("cpu", "cuda")
@@ -24,8 +24,8 @@ def build_optimizer(
     and `adamw` it leaves out biases and the scales and shifts of normalisation -- all parameters with one
     dimension -- as is usual in the field (Goyal et al. 2017, sec. 5.3). torch's fused kernels are used on CPU
     and CUDA. Each group has a `factor`, its share of the learning rate, which `set_lr` heeds: that of the
-    plan, times `bias_lr / lr` for biases where the settings give them a rate of their own. `muon` is
-    described in `training/muon.py`.
+    plan, times `bias_lr / lr` for biases where the settings give them a rate of their own; `own_rate` tells
+    whether they do. `muon` is described in `training/muon.py`.
 
     Args:
         network: on its device.
@@ -38,8 +38,8 @@ def build_optimizer(
         return _muon(parameters, config, lr)
     fused = all(parameter.device.type in _FUSED_DEVICES for parameter, _ in parameters) or None
     groups = [
-        {**group, "factor": factor, "lr": factor * lr}
-        for factor, members in by_factor(parameters).items()
+        {**group, "factor": factor, "own_rate": own, "lr": factor * lr}
+        for (factor, own), members in by_rate(parameters).items()
         for group in _groups(members, config)
     ]
     if config.optimizer == "sgd":
@@ -53,30 +53,37 @@ def _with_rates(
     parameters: list[tuple[torch.nn.Parameter, float]],
     config: TrainConfig,
     lr: float,
-) -> list[tuple[torch.nn.Parameter, float]]:
-    """Return the parameters with their share of the rate, where a kind has a rate of its own that."""
+) -> list[tuple[torch.nn.Parameter, tuple[float, bool]]]:
+    """Return the parameters with their share of the rate, and whether their kind has a rate of its own."""
     biases = {id(parameter) for name, parameter in network.named_parameters() if name.endswith("bias")}
 
-    def share(parameter: torch.nn.Parameter) -> float:
+    def own_rate(parameter: torch.nn.Parameter) -> float | None:
         if id(parameter) in biases and config.bias_lr is not None:
-            return config.bias_lr / lr
+            return config.bias_lr
         others = config.optimizer == "muon" and not _is_filter(parameter)
-        return config.muon_sgd_lr / lr if others else 1.0
+        return config.muon_sgd_lr if others else None
 
-    return [(parameter, factor * share(parameter)) for parameter, factor in parameters]
+    owns = [own_rate(parameter) for parameter, _ in parameters]
+    return [
+        (parameter, (factor, False) if own is None else (factor * (own / lr), True))
+        for (parameter, factor), own in zip(parameters, owns, strict=True)
+    ]
 
 
 def _is_filter(parameter: torch.nn.Parameter) -> bool:
     return parameter.ndim == 4
 
 
-def _muon(parameters: list[tuple[torch.nn.Parameter, float]], config: TrainConfig, lr: float) -> Muon:
+def _muon(
+    parameters: list[tuple[torch.nn.Parameter, tuple[float, bool]]], config: TrainConfig, lr: float
+) -> Muon:
     groups = []
-    for factor, members in by_factor(parameters).items():
+    for (factor, own), members in by_rate(parameters).items():
         for filters in (True, False):
             chosen = [parameter for parameter in members if _is_filter(parameter) == filters]
             decay = 0.0 if filters else config.weight_decay
-            group = {"filters": filters, "weight_decay": decay, "factor": factor, "lr": factor * lr}
+            rate = {"factor": factor, "own_rate": own, "lr": factor * lr}
+            group = {"filters": filters, "weight_decay": decay, **rate}
             groups += [{"params": chosen, **group}] if chosen else []
     return Muon(groups, lr, config.momentum)
 
@@ -96,6 +103,16 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the learning rate of every parameter group: its `factor`, 1 without one, times `lr`."""
     for group in optimizer.param_groups:
         group["lr"] = group.get("factor", 1.0) * lr
+
+
+def keep_own_rates(optimizer: torch.optim.Optimizer, lr: float, kept_at: float) -> None:
+    """Let groups with a rate of their own stay at it while the learning rate goes from `kept_at` to `lr`.
+
+    A schedule lowers all rates together; a search for the learning rate leaves alone those that are given.
+    """
+    for group in optimizer.param_groups:
+        if group["own_rate"]:
+            group["factor"] *= kept_at / lr
 
 
 def state_arrays(optimizer: torch.optim.Optimizer, network: torch.nn.Module) -> dict[str, np.ndarray]:

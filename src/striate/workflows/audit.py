@@ -75,6 +75,8 @@ def audit_data(
     from striate.data.lookup import find_source
 
     listener = listener or Listener()
+    if out is not None:
+        files.check_apart(Path(out), data)
     source = choose_classes(find_source(os.fspath(data), data_root), classes)
     for message in source.messages:
         listener.message(message)
