@@ -98,3 +98,20 @@ def test_the_quick_test_judges_as_shuffles_do(gather, told):
         for shuffles in (0, 99)
     ]
     assert strengths == ["strong" if told else "none"] * 2
+
+
+def test_the_quick_test_raises_few_alarms_among_few_images(gather):
+    """24 images of two classes whose sizes and colours say nothing."""
+    alarms = 0
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        sides, tints = generator.integers(16, 40, (24, 2)), generator.integers(60, 200, (24, 3))
+        contents = {
+            f"train/{'ab'[n % 2]}/{n:02d}.png": Image.new(
+                "RGB", tuple(sides[n].tolist()), tuple(tints[n].tolist())
+            )
+            for n in range(24)
+        }
+        found = find_shortcuts(gather(contents), shuffles=0)
+        alarms += any(shortcut.strength != "none" for shortcut in found)
+    assert alarms <= 3

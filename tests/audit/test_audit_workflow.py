@@ -116,3 +116,10 @@ def test_data_without_images_is_one_clear_line(tmp_path):
     with pytest.raises(UserError, match="no image that decodes"):
         run(["data", "audit", str(tmp_path / "set"), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_written_among_the_images(folder):
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UserError, match="lies within"):
+        striate.audit_data(folder, out=folder / "audit")
+    assert sorted(folder.rglob("*")) == before

@@ -166,3 +166,16 @@ def test_threads_and_pickled_copies_read_the_same(archive):
     assert all(found)
     copy = pickle.loads(pickle.dumps(reader))
     assert all(copy.read(name) == content for name, content in expected.items())
+
+
+def test_names_may_begin_with_the_folder_itself(tmp_path, picture):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("./a/0.png", "./b/0.png", "./.hidden/0.png"):
+            archive.writestr(name, picture())
+    source = read_archive(path)
+    assert [(sample.path, sample.label) for sample in source.samples] == [
+        ("./a/0.png", "a"),
+        ("./b/0.png", "b"),
+    ]
+    assert source.reader.read("./a/0.png") == picture()

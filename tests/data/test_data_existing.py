@@ -160,3 +160,12 @@ def test_listing_nothing_is_an_error(tmp_path, what):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no such image or folder|no image in"):
         list_images([tmp_path / what])
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"), [("photos.zip", "Unpack it"), ("table.CSV", "Name their folder")]
+)
+def test_archives_and_tables_are_no_images(tmp_path, name, way_out):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(DataError, match=f"is no image.*{way_out}"):
+        list_images([tmp_path / name])

@@ -60,6 +60,19 @@ def test_a_column_of_the_table_names_the_groups(folder, tmp_path):
     assert {len(splits) for splits in found.values()} == {1}
 
 
+def test_a_row_that_repeats_an_image_takes_no_group_away(tmp_path, write_pictures):
+    write_pictures(tmp_path, {"x": 8, "y": 8})
+    rows = [f"{label}/{n:03d}.png,{label},p{n // 4}" for label in "xy" for n in range(8)]
+    again = [f"./{row.rsplit(',', 1)[0]}," for row in rows]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["image,label,plant", *rows, *again]), encoding="utf-8")
+    sets = prepare(DataConfig(data=str(table), group_by="plant"))
+    assert set(sets.groups or ()) == {"group p0", "group p1"}
+    table.write_text("\n".join(["image,label,plant", *rows, "x/000.png,x,p9"]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"'x/000.png' two values of plant: 'p0' and 'p9'"):
+        prepare(DataConfig(data=str(table), group_by="plant"))
+
+
 def test_a_group_that_given_splits_divide_is_told(tmp_path, write_pictures):
     folder = write_pictures(tmp_path / "set", {"train/cat": 4, "train/dog": 4, "test/cat": 4, "test/dog": 4})
     sets = prepare(DataConfig(data=str(folder), group_by=r"(\d+)\.png", val_fraction=0))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from striate.data import ImageSet, keep_pixels, kept
 from striate.data.images import ArrayPixels, FilePixels
+from striate.errors import DataError
 from striate.schemas import Preprocess
 
 SIDE = 96
@@ -62,6 +63,21 @@ def test_a_changed_file_is_decoded_anew(photos):
     Image.new("RGB", (120, 100), (255, 0, 0)).save(photos.folder / "3.png")
     found, _ = keep_pixels(*opened(photos), PREPROCESS)
     assert (found.pixels.take(np.array([3]))[0, 0] == 255).all()
+
+
+def test_what_changes_after_it_was_inspected_is_told_and_not_kept(photos, own_cache):
+    images, digests = opened(photos)
+    pixels = FilePixels(photos, images.paths, PREPROCESS, digests)
+    expected = pixels.take(np.arange(5))
+    original = (photos.folder / "3.png").read_bytes()
+    Image.new("RGB", (120, 100), (255, 0, 0)).save(photos.folder / "3.png")
+    with pytest.raises(DataError, match=r"'3.png' changed while the data was read"):
+        keep_pixels(ImageSet(images.paths, images.labels, pixels), digests, PREPROCESS)
+    with pytest.raises(DataError, match="changed while"):
+        pixels.select([4, 3]).take(np.array([1]))
+    assert not list(own_cache.glob("images/kept-*"))
+    (photos.folder / "3.png").write_bytes(original)
+    assert np.array_equal(pixels.take(np.arange(5)), expected)
 
 
 def test_a_torn_file_counts_as_absent(photos, own_cache):

@@ -109,6 +109,14 @@ def test_damaged_idx_files_are_refused(tmp_path, damage):
         prepare(DataConfig(data="mnist", data_root=str(tmp_path)))
 
 
+@pytest.mark.parametrize(("shape", "shown"), [((40, 14, 10), "28x28 and 14x10"), ((40, 0, 28), "0x28")])
+def test_idx_files_of_two_sizes_are_refused(tmp_path, shape, shown):
+    raw = write_mnist(tmp_path)
+    (raw / "t10k-images-idx3-ubyte").write_bytes(idx(np.zeros(shape, np.uint8)))
+    with pytest.raises(DataError, match=shown):
+        prepare(DataConfig(data="mnist", data_root=str(tmp_path)))
+
+
 @pytest.mark.parametrize("place", [".", "raw"])
 @pytest.mark.parametrize(("folder", "first"), [("FashionMNIST", "T-shirt/top"), ("KMNIST", "0")])
 def test_a_folder_of_idx_files_is_data_too(tmp_path, folder, first, place):

@@ -110,3 +110,32 @@ def test_files_that_do_not_decode_are_quarantined(table, tmp_path):
 def test_spaces_around_labels_are_no_part_of_them(table):
     path = table(lines(" a", "b ", "a", "b").replace("image,label", "image, label"))
     assert {sample.label for sample in read_csv(path).samples} == {"a", "b"}
+
+
+def test_quotes_after_a_space_spaces_and_empty_rows_are_no_matter(table):
+    path = table('image,label\nx/000.png, "a, b"\n y/000.png ,c\n,\n  ,  \n')
+    assert [(sample.path, sample.label) for sample in read_csv(path).samples] == [
+        ("x/000.png", "a, b"),
+        ("y/000.png", "c"),
+    ]
+
+
+def test_an_accent_written_in_two_ways_is_one_class(table):
+    path = table(lines("\u00e9", "e\u0301", "\u00e9", "b", "e\u0301", "b", "b", "b"))
+    assert {sample.label for sample in read_csv(path).samples} == {"\u00e9", "b"}
+    chosen = prepare(DataConfig(data=str(path), classes=("e\u0301", "b")))
+    assert chosen.class_names == ("b", "\u00e9")
+
+
+def test_a_link_to_an_image_of_the_table_is_that_image_again(table, tmp_path):
+    (tmp_path / "link.png").symlink_to(tmp_path / "x" / "000.png")
+    source = read_csv(table("image,label,split\nx/000.png,a,test\ny/000.png,b,train\nlink.png,a,train\n"))
+    assert [sample.path for sample in source.samples] == ["x/000.png", "y/000.png"]
+    assert source.messages == ("Ignored 1 row(s) that name an image again.",)
+
+
+def test_classes_with_commas_can_be_chosen(table):
+    path = table(lines(*['"a,b"', '"c, d"', "a"] * 4))
+    config = DataConfig(data=str(path), classes=("a", "b", "c", " d"))
+    assert prepare(config).class_names == ("a,b", "c, d")
+    assert prepare(DataConfig(data=str(path), classes=("a", "a", "b"))).class_names == ("a", "a,b")

@@ -71,7 +71,7 @@ def _by_column(source: Source, data: str, column: str) -> list[str] | None:
 
 def _place(table: Path, image: str) -> str:
     """Return the file that a table means by `image`, however it writes the path."""
-    return os.path.realpath(table.parent / image)
+    return os.path.normpath(table.parent / image)
 
 
 def _by_pattern(source: Source, pattern: str) -> list[str]:

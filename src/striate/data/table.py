@@ -74,6 +74,8 @@ def _sample(row: list[str], columns: dict[str, int], where: str) -> Sample:
         raise DataError(f"{where} has {len(row)} values; expected {EXPECTED}, as in the first line.")
     image, label = row[columns["image"]].strip(), class_name(row[columns["label"]].strip())
     split = row[columns["split"]].strip() if "split" in columns else ""
+    if "\0" in image:
+        raise DataError(f"{where} has a NUL in the name of the image; no file is called so.")
     if not image or not label:
         raise DataError(f"{where} has no {'image' if not image else 'label'}.")
     if split and split_of(split) is None:
@@ -82,16 +84,17 @@ def _sample(row: list[str], columns: dict[str, int], where: str) -> Sample:
 
 
 def _without_repeats(rows: list[tuple[int, Sample]], path: Path) -> tuple[list[Sample], list[str]]:
-    """Keep one row for each file.
+    """Keep one row for each file; one that a link names again is the same file, as in folders.
 
     Raises:
-        DataError: two rows give one file different labels or splits.
+        DataError: two rows give one path different labels or splits.
     """
     kept: dict[str, tuple[int, Sample]] = {}
     for line, sample in rows:
-        name = os.path.realpath(path.parent / sample.path)
-        first_line, first = kept.setdefault(name, (line, sample))
-        if (first.label, first.split) != (sample.label, sample.split):
+        place = path.parent / sample.path
+        first_line, first = kept.setdefault(os.path.realpath(place), (line, sample))
+        linked = os.path.normpath(place) != os.path.normpath(path.parent / first.path)
+        if not linked and (first.label, first.split) != (sample.label, sample.split):
             raise DataError(
                 f"{path} names {sample.path!r} twice, with different labels or splits: "
                 f"lines {first_line} and {line}. Keep one."
