@@ -194,6 +194,13 @@ def test_the_network_for_photos_follows_from_the_settings(photos, settings, mode
     assert (config.model, config.strategy) == (model, strategy)
 
 
+def test_photos_in_grey_are_learned_from_scratch_and_that_is_said(photos):
+    heard = Recorder()
+    config, _ = resolve_model(TrainConfig(data=str(photos), channels="grey"), heard)
+    assert config.model == "mynet"
+    assert any("without --channels grey its features" in text for text in heard.messages)
+
+
 def test_small_images_are_learned_from_scratch(write_stripes, tmp_path):
     small = write_stripes(tmp_path / "small", {"across": 5, "down": 5}, side=32)
     config, found = resolve_model(TrainConfig(data=str(small)), Listener())

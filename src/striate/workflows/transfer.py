@@ -78,8 +78,14 @@ def resolve_model(config: TrainConfig, listener: Listener) -> tuple[TrainConfig,
 
     found = survey(config.data_config(), progress=listener.stage)
     if config.strategy == AUTO:
-        computed = config.engine == "torch" and config.permute_pixels is None and config.channels != "grey"
-        photos = computed and found.median_side >= PHOTO_SIDE and config.weights == AUTO
+        computed = config.engine == "torch" and config.permute_pixels is None and config.weights == AUTO
+        photos = computed and found.median_side >= PHOTO_SIDE
+        if photos and config.channels == "grey":
+            photos = False
+            listener.message(
+                "Photos in grey are learned from scratch, for the pretrained network sees colours: without "
+                "--channels grey its features usually tell more."
+            )
         changes = {"model": EMBEDDED, "strategy": "features"} if photos else {"model": FROM_SCRATCH}
     else:
         changes = {"model": FROM_SCRATCH if config.strategy == "scratch" else EMBEDDED}
