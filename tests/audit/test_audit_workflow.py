@@ -123,3 +123,19 @@ def test_nothing_is_written_among_the_images(folder):
     with pytest.raises(UserError, match="lies within"):
         striate.audit_data(folder, out=folder / "audit")
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_tiny_class_does_not_hide_the_doubts_of_the_others(tmp_path):
+    generator = np.random.default_rng(0)
+    labels = ["a"] * 4 + ["b", "c"] * 20
+    for number, label in enumerate(labels):
+        path = tmp_path / "set" / label / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(Image.fromarray(generator.integers(0, 256, (40, 40, 3), np.uint8))))
+    names = striate.audit_data(tmp_path / "set", out=tmp_path / "first").findings.images
+    features = generator.normal(0, 1, (len(names), 4))
+    features[:, 0] += [10 * (label == "b") for label in names.labels]
+    wrong = names.labels.index("c") + 3
+    features[wrong, 0] = 10
+    found = striate.audit_data(tmp_path / "set", out=tmp_path / "out", features=features).findings.doubts
+    assert [(doubt.number, doubt.suggested) for doubt in found] == [(wrong, "b")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from striate.workflows.listener import Listener
 if TYPE_CHECKING:
     import numpy as np
 
-    from striate.audit import Findings, Group, Images
+    from striate.audit import Findings, Group, Images, LabelDoubt
 
     PathLike = str | os.PathLike[str]
 
@@ -123,14 +123,7 @@ def _by_features(
         return {}
     audit.check_features(features, len(images))
     listener.stage("looking at features", 0, 1)
-    doubts = None
-    counts = Counter(images.labels)
-    if len(counts) > 1 and min(counts.values()) >= audit.FOLDS:
-        doubts = audit.doubtful_labels(features, images.labels, together, seed=seed)
-    else:
-        listener.message(
-            f"Doubtful labels are looked for in at least two classes of at least {audit.FOLDS} images each."
-        )
+    doubts = _doubts(features, images, together, seed, listener)
     near = audit.near_in_features(features)
     listener.stage("looking at features", 1, 1)
     return {
@@ -138,6 +131,30 @@ def _by_features(
         "outliers": audit.outliers(features),
         "near": tuple((a, b) for a, b in near.tolist() if together[a] != together[b]),
     }
+
+
+def _doubts(
+    features: np.ndarray, images: Images, together: Sequence[str], seed: int, listener: Listener
+) -> tuple[LabelDoubt, ...] | None:
+    """Return the doubtful labels of the classes with images enough; None where these are not two."""
+    from striate import audit
+    from striate.data.classes import name_classes
+
+    counts = Counter(images.labels)
+    small = sorted(label for label, count in counts.items() if count < audit.FOLDS)
+    if len(counts) - len(small) < 2:
+        listener.message(
+            f"Doubtful labels are looked for in at least two classes of at least {audit.FOLDS} images each."
+        )
+        return None
+    if small:
+        listener.message(
+            f"Doubtful labels are not looked for in {name_classes(small)}: fewer than {audit.FOLDS} images."
+        )
+    rows = [row for row, label in enumerate(images.labels) if counts[label] >= audit.FOLDS]
+    labels, groups = ([names[row] for row in rows] for names in (images.labels, together))
+    found = audit.doubtful_labels(features[rows], labels, groups, seed=seed)
+    return tuple(replace(doubt, number=rows[doubt.number]) for doubt in found)
 
 
 def _write(folder: Path, findings: Findings) -> Audit:
