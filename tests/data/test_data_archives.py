@@ -179,3 +179,15 @@ def test_names_may_begin_with_the_folder_itself(tmp_path, picture):
         ("./b/0.png", "b"),
     ]
     assert source.reader.read("./a/0.png") == picture()
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_names_that_stand_twice_are_told_and_the_last_counts(tmp_path, picture):
+    path = tmp_path / "set.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, name in enumerate(("a/0.png", "a/0.png", "b/0.png")):
+            archive.writestr(name, picture(number))
+    source = read_archive(path)
+    assert len(source.samples) == 2
+    assert source.reader.read("a/0.png") == picture(1)
+    assert source.messages == ("Ignored 1 file(s) whose name a later one in the archive has as well.",)

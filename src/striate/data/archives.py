@@ -104,14 +104,17 @@ def read_archive(path: Path) -> Source:
             f"{path} is damaged or not a zip archive ({error}). Download or pack it again."
         ) from error
     refuse_unsafe(members, path.stat().st_size, str(path))
-    files = {member.filename for member in members if not member.is_dir()}
+    names = [member.filename for member in members if not member.is_dir()]
+    files = set(names)
+    repeats = len(names) - len(files)
+    message = f"Ignored {repeats} file(s) whose name a later one in the archive has as well."
     layout = arrange(files, {member.filename for member in members if member.is_dir()}, str(path))
     return Source(
         name=path.stem,
         samples=layout.samples,
         reader=ZipReader(str(path.absolute())),
         classes=layout.classes,
-        messages=layout.messages,
+        messages=(*layout.messages, *([message] if repeats else [])),
     )
 
 
