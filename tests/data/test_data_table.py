@@ -139,3 +139,5 @@ def test_classes_with_commas_can_be_chosen(table):
     config = DataConfig(data=str(path), classes=("a", "b", "c", " d"))
     assert prepare(config).class_names == ("a,b", "c, d")
     assert prepare(DataConfig(data=str(path), classes=("a", "a", "b"))).class_names == ("a", "a,b")
+    both = table(lines("a,b", "a", "b", *['"a,b"', "a", "b"] * 3).replace("png,a,b", "png,a"))
+    assert prepare(DataConfig(data=str(both), classes=("a", "b"))).class_names == ("a", "b")

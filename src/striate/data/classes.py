@@ -43,12 +43,15 @@ def choose_classes(source: Source, wanted: Sequence[str] | None) -> Source:
 
 
 def _named(wanted: Sequence[str], known: Collection[str]) -> list[str]:
-    """Return the classes meant by `wanted`, a list that commas divided; a class's own name may have some."""
+    """Return the classes meant by `wanted`, which commas may have divided within a class's own name."""
     names = [class_name(name) for name in wanted]
+    if all(name in known for name in names):
+        return names
+    most = 1 + max((name.count(",") for name in known), default=0)
     found = []
     while names:
-        lengths = [n for n in range(len(names), 0, -1) if _joined(names[:n], known) is not None]
-        length = lengths[0] if lengths else 1
+        lengths = range(min(most, len(names)), 0, -1)
+        length = next((n for n in lengths if _joined(names[:n], known) is not None), 1)
         found.append(_joined(names[:length], known) or names[0])
         names = names[length:]
     return found
