@@ -186,7 +186,7 @@ class Run(RunFiles):
         return self._numbers(self.history_file, schemas.HISTORY_COLUMNS, "epoch", "best")
 
     def timing(self) -> pd.DataFrame:
-        """Seconds and images a second of each epoch."""
+        """Seconds and images a second of each epoch; empty where the run has none."""
         return self._numbers(self.timing_file, schemas.TIMING_COLUMNS, "epoch")
 
     def samples(self) -> pd.DataFrame:
@@ -330,7 +330,11 @@ class Run(RunFiles):
         return table
 
     def _numbers(self, path: Path, columns: tuple[str, ...], *whole: str) -> pd.DataFrame:
-        """Return a table of numbers, those in the columns `whole` whole ones."""
+        """Return a table of numbers, those in the columns `whole` whole ones; empty where there is none."""
+        if not path.exists():
+            import pandas as pd
+
+            return pd.DataFrame(columns=list(columns))
         table = self._table(path, columns)
         try:
             return table.replace("", "nan").astype(float).astype(dict.fromkeys(whole, int))

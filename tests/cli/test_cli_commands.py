@@ -265,3 +265,9 @@ def test_names_that_would_steer_a_terminal_do_not_in_errors(striate):
     outcome = striate("evaluate", "no\x1b[2Jrun")
     assert outcome.status == 2
     assert "\x1b" not in outcome.err
+
+
+def test_the_bare_command_shows_the_help(striate):
+    found = striate()
+    assert "Usage: striate" in found.out + found.err
+    assert "this should not happen" not in found.err

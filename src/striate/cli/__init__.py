@@ -5,6 +5,7 @@ Nothing heavy is imported before a command needs it, so that `striate --help` an
 
 from __future__ import annotations
 
+import itertools
 import sys
 import traceback
 from collections.abc import Sequence
@@ -48,7 +49,7 @@ def run(arguments: list[str], *, as_json: bool = False) -> int:
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = itertools.pairwise([*arguments, ""])
     return any(first == "--log=json" or (first, second) == ("--log", "json") for first, second in pairs)
 
 

@@ -124,8 +124,10 @@ def _find_images(
 ) -> _Images:
     from striate.data import list_images
 
-    if (images is None) == (errors is None):
-        raise UserError("expected images, or a number of the run's errors, and not both.")
+    if images is None and errors is None:
+        raise UserError("expected images or folders of images, or --errors N: the N worst errors of the run.")
+    if images is not None and errors is not None:
+        raise UserError("expected images or --errors, not both.")
     if images is None:
         names, true, items = worst_errors(Path(model), errors or 0, problems)
         return _Images(items, names, true)

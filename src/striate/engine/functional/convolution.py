@@ -81,9 +81,9 @@ def conv2d_backward(
         d weight[o, c, i, j] = sum over n, p, q of  dy[n, o, p, q] * x[n, c, u, v]
         d x[n, c, u, v]      = sum over o, i, j, p, q that meet (u, v) of dy[n, o, p, q] * weight[o, c, i, j]
 
-    The second is a correlation of x with dy. The third is, for stride 1, a convolution of dy, padded by
-    kernel - 1 less the forward's padding, with the kernels flipped in both directions and in and out
-    exchanged: a *full* convolution.
+    The second is a correlation of x with dy. The third is, for stride 1, a correlation of dy, padded by
+    dilation * (kernel - 1) less the forward's padding, with the kernels, dilated as in the forward, flipped
+    in both directions and in and out exchanged: a *full* convolution.
 
     Args:
         grad_output: dy, of the output's shape and dtype.

@@ -99,8 +99,10 @@ def _no_gain(measures: Measures) -> str:
 
 def _not_clear(measures: Measures) -> str:
     curves = measures.curves
-    if curves.gain >= CLEAR_GAIN and curves.spread > curves.random_spreads.max():
+    if curves.gain < GAIN or (curves.gain >= CLEAR_GAIN and curves.spread > curves.random_spreads.max()):
         return ""
+    if curves.gain >= CLEAR_GAIN:
+        return "hiding what one of the random maps marks matters as much"
     return (
         "hiding what it marks matters little more than hiding random regions "
         f"(by {curves.gain:.2f} of the score)"
