@@ -42,6 +42,20 @@ class GradCAMpp(torchcam.GradCAMpp):
         return [_plus_plus(grad, maps, eps) for grad, maps in zip(self.hook_g, self.hook_a, strict=True)]
 
 
+class _Scores(nn.Module):
+    """The network with a score for each class, as Score-CAM asks it for hidden images."""
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self.network = subject.network
+        self.scores = subject.scores
+        self.train(subject.network.training)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the scores, (N, K), of inputs (N, C, H, W)."""
+        return self.scores(self.network(inputs))
+
+
 EXTRACTORS: dict[str, Any] = {
     "cam": torchcam.CAM,
     "grad-cam": torchcam.GradCAM,
@@ -106,6 +120,8 @@ def _extractor(subject: Subject, layer: str, method: str) -> Any:
     if method == "score-cam":
         options["batch_size"] = 32
     extractor = EXTRACTORS[method](subject.network, layer, **options)
+    if method == "score-cam":
+        extractor.model = _Scores(subject)
     extractor._relu = False  # signed
     return extractor
 
