@@ -164,10 +164,8 @@ def _measure(
     p, level = _p_by_chance(accuracy, labels), LEVEL / tried
     few = len(labels) <= FEW_IMAGES and p <= level and gain >= LEAST_GAIN
     if shuffles or few:
-        p, level = (
-            _p_by_shuffles(accuracy, values, labels, folds, seed, shuffles or SHUFFLES),
-            max(level, 1 / (1 + SHUFFLES)),
-        )
+        p = _p_by_shuffles(accuracy, values, labels, folds, seed, shuffles or SHUFFLES)
+        level = max(level, 1 / (1 + SHUFFLES))
     beats = p <= level and gain >= LEAST_GAIN
     strength = ("strong" if gain >= STRONG_GAIN else "some") if beats else "none"
     low, high = _interval(right, labels)

@@ -120,8 +120,7 @@ def _extractor(subject: Subject, layer: str, method: str) -> Any:
     if method == "score-cam":
         options["batch_size"] = 32
     extractor = EXTRACTORS[method](subject.network, layer, **options)
-    if method == "score-cam":
-        extractor.model = _Scores(subject)
+    extractor.model = _Scores(subject) if method == "score-cam" else subject.network
     extractor._relu = False  # signed
     return extractor
 
