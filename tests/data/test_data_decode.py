@@ -1,5 +1,6 @@
 import io
 import struct
+import struct
 import warnings
 import zlib
 
@@ -93,6 +94,35 @@ def test_sixteen_bits_are_scaled_not_clipped(format, dtype):
     facts, found = decode.load(encode(Image.fromarray(ramp), format))
     assert facts.grey
     np.testing.assert_array_equal(np.asarray(found), np.rint(ramp / 257))
+
+
+def test_sixteen_bits_of_which_zero_is_white_are_turned_round():
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    _, found = decode.load(encode(Image.fromarray(ramp), "TIFF", tiffinfo={262: 0}))
+    np.testing.assert_array_equal(np.asarray(found), 255 - np.rint(ramp / 257))
+
+
+def test_thirty_two_bits_without_a_sign_are_scaled():
+    ramp = np.linspace(0, 2**32 - 1, 64).astype(np.uint32).reshape(8, 8)
+    signed = encode(Image.fromarray(ramp.view(np.int32)), "TIFF")
+    sample_format = struct.Struct("<HHIH")
+    unsigned = signed.replace(sample_format.pack(339, 3, 1, 2), sample_format.pack(339, 3, 1, 1))
+    assert unsigned != signed
+    _, found = decode.load(unsigned)
+    np.testing.assert_array_equal(np.asarray(found), np.rint(ramp * (255 / (2**32 - 1))))
+
+
+def test_negative_numbers_are_refused():
+    with pytest.raises(decode.Undecodable, match="negative"):
+        decode.load(encode(Image.fromarray(np.full((4, 4), -3, np.int32)), "TIFF"))
+
+
+def test_the_transparent_value_of_sixteen_bits_is_white():
+    array = np.full((4, 4), 1000, np.uint16)
+    array[0, 0] = 1001
+    _, found = decode.load(encode(Image.fromarray(array), transparency=1001))
+    np.testing.assert_array_equal(np.unique(np.asarray(found)), (round(1000 / 257), 255))
+    assert np.asarray(found)[0, 0] == 255
 
 
 @pytest.mark.parametrize("white", [1.0, 255.0, 65535.0])

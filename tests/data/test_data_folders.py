@@ -50,6 +50,23 @@ def test_a_lone_train_folder_is_a_split_and_no_wrapper():
     assert set(layout.classes) == {"train"}
 
 
+def test_splits_may_lie_within_the_classes():
+    layout = arrange(["cat/train/1.png", "cat/test/2.png", "dog/Training/x/3.png", "dog/test/4.png"], [], "x")
+    assert [(sample.path, sample.label, sample.split) for sample in layout.samples] == [
+        ("cat/test/2.png", "cat", "test"),
+        ("cat/train/1.png", "cat", "train"),
+        ("dog/Training/x/3.png", "dog", "train"),
+        ("dog/test/4.png", "dog", "test"),
+    ]
+    assert layout.classes == {"test": ("cat", "dog"), "train": ("cat", "dog")}
+
+
+@pytest.mark.parametrize("more", ["cat/5.png", "cat/other/5.png", "bird/5.png", "cat/training/5.png"])
+def test_splits_are_within_the_classes_only_where_all_images_have_one(more):
+    files = ["cat/train/1.png", "cat/test/2.png", "dog/train/3.png", "dog/test/4.png", more]
+    assert {sample.split for sample in arrange(files, [], "x").samples} == {""}
+
+
 def test_a_class_may_be_called_test():
     layout = arrange(["test/1.png", "control/2.png"], [], "x")
     assert layout.classes == {"": ("control", "test")}

@@ -103,6 +103,14 @@ def context(make_predictions, make_history) -> ReportContext:
     )
 
 
+def test_images_that_set_the_temperature_alone_are_said_to(context):
+    calibration = {"temperature": 1.4, "samples": 50}
+    page = Page(render_report(replace(context, history=None, calibration=calibration)))
+    assert "used for the temperature" in page.words
+    assert "used once, at the end" in page.words
+    assert "measured only" not in page.words
+
+
 def test_report_begins_with_the_result_in_words_and_numbers(context) -> None:
     html = render_report(context)
     correct = context.metrics["test"]["correct"]

@@ -42,6 +42,9 @@ _TURNS = {
 """What brings an image of each EXIF orientation upright; 5 to 8 lie on their side."""
 _SIDEWAYS = (5, 6, 7, 8)
 _DRAFT_SIDE = 128
+_PHOTOMETRIC, _SAMPLE_FORMAT = 262, 339
+"""Numbers of TIFF tags (TIFF 6.0)."""
+_MIN_IS_WHITE, _UNSIGNED = 0, 1
 _PILLOW_ERRORS = (
     OSError,
     SyntaxError,
@@ -226,8 +229,9 @@ def _load(image: Image.Image, target: tuple[int, int] | None) -> tuple[Facts, Im
 
 def _upright(image: Image.Image) -> Image.Image:
     """Return `image` turned as its EXIF data says, in mode L or RGB."""
+    flat = _flatten(image, _is_grey(image))
     turn = _TURNS.get(_orientation(image))
-    return _flatten(image if turn is None else image.transpose(turn), _is_grey(image))
+    return flat if turn is None else flat.transpose(turn)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -250,13 +254,32 @@ def _is_grey(image: Image.Image) -> bool:
 def _flatten(image: Image.Image, grey: bool) -> Image.Image:
     """Return `image` with 8 opaque bits a channel: mode L if `grey`, else RGB."""
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_eight_bits(np.asarray(image)))
+        return Image.fromarray(_deep_grey(image))
     if image.has_transparency_data:
         ground = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         image = Image.alpha_composite(ground, image.convert("RGBA"))
     elif image.mode in ("P", "PA"):
         image = image.convert("RGB")
     return image.convert("L" if grey else "RGB")
+
+
+def _deep_grey(image: Image.Image) -> np.ndarray:
+    """Return the uint8 brightness of an image with more than 8 bits of grey.
+
+    Pillow hands such values out as they lie in the file: TIFF's unsigned numbers as signed ones, black on white
+    (MinIsWhite) not turned round, and PNG's transparent value as any other.
+    """
+    values = np.asarray(image)
+    tags = getattr(image, "tag_v2", {})
+    if tags and values.dtype == np.int32 and tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))[0] == _UNSIGNED:
+        values = values.view(np.uint32)
+    grey = _eight_bits(values)
+    if tags.get(_PHOTOMETRIC) == _MIN_IS_WHITE:
+        grey = 255 - grey
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        grey = np.where(values == clear, np.uint8(BACKGROUND[0]), grey)
+    return grey
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:

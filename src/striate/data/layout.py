@@ -24,7 +24,7 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 """What a split may be called (in lower case), and which one it is."""
-EXPECTED = "expected <class>/image or train|val|test/<class>/image"
+EXPECTED = "expected <class>/image, train|val|test/<class>/image or <class>/train|val|test/image"
 NOT_TEXT = "its name is not valid text (UTF-8)"
 """Why an image is left out whose name no table could hold."""
 
@@ -125,6 +125,12 @@ def _class_folders(
         if split in splits:
             raise DataError(f"{data} has two {split} folders: {splits[split]!r} and {name!r}. Keep one.")
         splits[split] = name
+    if not splits and _split_within(children, images_in, base):
+        return {
+            posixpath.join(base, name, inner): (split_of(inner) or "", class_name(name))
+            for name in names
+            for inner in children[posixpath.join(base, name)]
+        }, []
     if not splits:
         if names and all(split_of(name) for name in names):
             raise DataError(f"{', '.join(names)} in {data} hold no class folders: {EXPECTED}.")
@@ -138,6 +144,18 @@ def _class_folders(
         for name in names
         if name not in splits.values()
     ]
+
+
+def _split_within(children: Mapping[str, set[str]], images_in: Mapping[str, int], base: str) -> bool:
+    """Return whether every class folder holds folders called after splits, two at least in all, and no more."""
+    found: set[str] = set()
+    for name in children.get(base, ()):
+        folder = posixpath.join(base, name)
+        splits = [split_of(inner) for inner in children.get(folder, ())]
+        if not splits or None in splits or len(splits) > len(set(splits)) or images_in.get(folder):
+            return False
+        found.update(split for split in splits if split)
+    return len(found) > 1
 
 
 def _ignored_folder(name: str, images: int) -> str:

@@ -91,7 +91,7 @@ def _sections(context: ReportContext) -> dict[str, Any]:
     if history is not None:
         curves = charts.learning_curves(history, opening.kept_epoch(context, history), context.goal)
     return {
-        "scores": scores.table(context, history is not None),
+        "scores": scores.table(context),
         "ladder": ladder.section(context.ladder),
         "curves": curves,
         "confusion": shown,

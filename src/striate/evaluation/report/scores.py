@@ -11,7 +11,6 @@ from striate.evaluation import wording
 from striate.evaluation.context import ReportContext
 
 _SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test"}
-_USES = {"val": "used for choosing the epoch", "train": "used for training"}
 
 
 @dataclass(frozen=True)
@@ -106,13 +105,13 @@ class Scores:
     rows: Sequence[tuple[Metric, Sequence[Mapping[str, float] | None]]]
 
 
-def table(context: ReportContext, trained: bool) -> Scores:
+def table(context: ReportContext) -> Scores:
     """Return the scores of everything that was measured; metrics that nothing has are left out."""
     order = [split for split in ("test", "val", "train") if split in context.metrics]
     order += [split for split in context.metrics if split not in order]
     entries = [context.metrics[split] for split in order]
     columns = [
-        Column(_name(context, split), entry["samples"], _use(split, trained))
+        Column(_name(context, split), entry["samples"], _use(context, split))
         for split, entry in zip(order, entries, strict=True)
     ]
     rows = [(metric, [_at(entry, metric.path) for entry in entries]) for metric in METRICS]
@@ -128,8 +127,18 @@ def _name(context: ReportContext, split: str) -> str:
     return context.evaluated_on if context.evaluated_on and len(context.metrics) == 1 else split_name(split)
 
 
-def _use(split: str, trained: bool) -> str:
-    return _USES.get(split, "used once, at the end") if trained else "measured only"
+def _use(context: ReportContext, split: str) -> str:
+    """Say what a split's images were used for, by the run that this is the report of."""
+    epochs = context.history is not None and not context.history.empty
+    if context.evaluated_on or not (epochs or context.training):
+        return "measured only"
+    if split == "train":
+        return "used for training"
+    if split != "val":
+        return "used once, at the end"
+    if epochs:
+        return "used for choosing the epoch"
+    return "used for the temperature" if context.calibration.get("samples") else "measured only"
 
 
 def _at(entry: Mapping[str, Any], path: Iterable[str]) -> Mapping[str, float] | None:
