@@ -1,6 +1,5 @@
 import io
 import struct
-import struct
 import warnings
 import zlib
 

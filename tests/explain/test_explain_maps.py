@@ -64,6 +64,38 @@ def test_last_convolution_of_a_residual_net_is_the_whole_block() -> None:
     assert subject.last_convolution == "residual2"
 
 
+class Branches(nn.Module):
+    """Two branches of different depth, joined, as in GoogLeNet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed = Joined()
+        self.average = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(12, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.average(self.mixed(images)).flatten(1))
+
+
+class Joined(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU())
+        self.right = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.MaxPool2d(3, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.left(images), self.right(images)], dim=1)
+
+
+def test_last_convolution_of_joined_branches_is_what_joins_them() -> None:
+    torch.manual_seed(0)
+    subject = Subject("branches", Branches().eval(), "logits", tuple("abc"), PREPROCESS)
+    assert subject.last_convolution == "mixed"
+    maps = class_maps(subject, PIXELS, method="cam")
+    bias = subject.network.get_parameter("head.bias").detach().numpy()[maps.classes]
+    assert close(maps.values.mean(axis=(1, 2)) + bias, maps.scores[np.arange(3), maps.classes])
+
+
 def grey() -> Any:
     changed = {"channels": 1, "height": 28, "width": 28, "mean": (0.5,), "std": (0.3,)}
     return PREPROCESS.model_copy(update=changed)

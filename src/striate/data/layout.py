@@ -147,7 +147,7 @@ def _class_folders(
 
 
 def _split_within(children: Mapping[str, set[str]], images_in: Mapping[str, int], base: str) -> bool:
-    """Return whether every class folder holds folders called after splits, two at least in all, and no more."""
+    """Return whether all that class folders hold are folders called after splits, at least two in all."""
     found: set[str] = set()
     for name in children.get(base, ()):
         folder = posixpath.join(base, name)

@@ -61,7 +61,8 @@ def last_convolution(network: nn.Module, input_shape: Sequence[int]) -> str:
     """Return the layer that holds what the last convolution found, after its normalisation and activation.
 
     That is the last one to put out maps of the same size and number as the last convolution whose maps are
-    larger than one value; of a residual block it is the whole block, with what its shortcut added.
+    larger than one value. Of a residual block it is the whole block, with what its shortcut added; of joined
+    branches it is the block around them, with the maps of all.
 
     Raises:
         UserError: the network has no convolution that puts out maps.
@@ -75,17 +76,32 @@ def last_convolution(network: nn.Module, input_shape: Sequence[int]) -> str:
             "the network has no convolution whose maps could be shown. Choose a method that looks at the "
             "input: input-gradients, integrated-gradients or occlusion."
         )
-    shape, name = calls[places[-1]].shape, calls[places[-1]].name
-    for call in calls[places[-1] :]:
-        if call.shape != shape:
+    found = calls[places[-1]]
+    rest = calls[places[-1] + 1 :]
+    while rest:
+        place = next((place for place, call in enumerate(rest) if _carries_on(call, found, place)), None)
+        if place is None:
             break
-        name = call.name or name
-    return name
+        found, rest = rest[place], rest[place + 1 :]
+    return found.name
 
 
 def is_convolution(module: nn.Module) -> bool:
     """Return whether `module` is a convolution over two dimensions."""
     return isinstance(module, nn.Conv2d)
+
+
+def _carries_on(call: Call, found: Call, between: int) -> bool:
+    """Return whether a later call still shows all the maps of `found`, `between` other calls after it.
+
+    A call right after it does if the shape is the same; a block around it also if others' maps come in.
+    """
+    if not call.name:
+        return False
+    if between == 0 and call.shape == found.shape:
+        return True
+    around = found.name.startswith(f"{call.name}.")
+    return around and call.shape[1:] == found.shape[1:] and call.shape[0] >= found.shape[0]
 
 
 def _noting(calls: list[Call], name: str) -> Any:
