@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from PIL import Image
 from striate import bundle, filters
 from striate.architectures import Spec
 from striate.architectures.to_engine import to_engine
+from striate.architectures.weights import initial_weights
 from striate.engine import functional as F
 from striate.inference import load
+from striate.schemas import Preprocess
+from striate.workflows.lesson import lesson
 
 SIDE = 12  # of the tiny network's images
 MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
@@ -208,6 +212,82 @@ def test_the_rows_of_every_layer_add_up_to_its_number(open_page, own_page):
             assert max(rows[0], 0) == value
         elif kind in ("concatenate", "flatten", "dropout"):
             assert rows == [value]
+
+
+WIDE = Spec.from_dict(
+    {
+        "name": "wide",
+        "output": "log_probabilities",
+        "layers": [
+            {"conv2d": {"out_channels": 3, "kernel_size": 3, "padding": 1}},
+            {"avg_pool2d": {"kernel_size": 9, "stride": 1}},
+            {"max_pool2d": {"kernel_size": [4, 17], "stride": 1}},
+            {"adaptive_avg_pool2d": {"output_size": [1, 3]}},
+            "flatten",
+            {"linear": {"out_features": "num_classes"}},
+            "log_softmax",
+        ],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def wide_page(tmp_path_factory) -> Path:
+    """The page of a network of wide pictures with large windows, that ends in a softmax."""
+    folder = tmp_path_factory.mktemp("wide")
+    weights = {name: 3 * value for name, value in initial_weights(WIDE, (1, 12, 36), 9, seed=1).items()}
+    bundle.write(
+        folder / "model",
+        weights,
+        name="wide",
+        spec=WIDE.to_dict(),
+        class_names=tuple("abcdefghi"),
+        preprocess=Preprocess(channels=1, height=12, width=36, mean=(0.5,), std=(0.5,)),
+        data=bundle.TrainingData(name="noise", fingerprint="0", samples=9),
+    )
+    pixels = np.random.default_rng(2).integers(0, 256, (12, 36), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "noise.png")
+    return lesson(folder / "model", folder / "noise.png", out=folder / "lesson.html")
+
+
+def opened(page, kind: str) -> tuple[float, list[str], list[float]]:
+    """Value, words and numbers of the rows of the first value of the layer of a kind."""
+    place = page.evaluate("net.nodes.map((node) => node.kind)").index(kind)
+    page.locator("#net-layers button").nth(place).click()
+    page.wait_for_function(f"() => net.place.node === {place}")
+    page.evaluate("drawNet()")
+    texts = page.locator("#net-terms .term span").all_inner_texts()
+    numbers = [number(text) for text in page.locator("#net-terms .term b").all_inner_texts()]
+    return number(page.inner_text("#net-value")), texts, numbers
+
+
+def test_large_windows_and_shares_are_told_whole(open_page, wide_page):
+    page = open_page(wide_page, "#screen=network")
+    value, texts, numbers = opened(page, "avg_pool2d")
+    assert texts[-1] == "the sum of 75 more"
+    assert sum(numbers) / 81 == pytest.approx(value, abs=ROUNDED)
+    value, texts, numbers = opened(page, "max_pool2d")
+    assert texts[-1] == "the largest of 62 more"
+    assert numbers == sorted(numbers, reverse=True)
+    assert numbers[0] == value
+    opened(page, "adaptive_avg_pool2d")
+    assert "the 4 numbers" in page.inner_text("#net-text")
+    value, texts, numbers = opened(page, "log_softmax")
+    assert len(numbers) == 8
+    assert texts[-1] == "the largest of 2 more"
+    logits, shown = (
+        np.array(page.evaluate("Array.from(net.values.at(-2).data)")),
+        page.evaluate("net.place.channel"),
+    )
+    assert page.inner_text("#net-terms .formula").endswith(f"= {page.inner_text('#net-value')}")
+    assert numbers[0] == pytest.approx(logits[shown], abs=ROUNDED)
+    assert value == pytest.approx(F.log_softmax(logits[None], 1)[0, shown], abs=ROUNDED)
+
+
+def test_wide_pictures_leave_no_empty_room(open_page, wide_page):
+    page = open_page(wide_page, "#screen=network")
+    box = page.locator("#net-input").bounding_box()
+    assert box["width"] / box["height"] == pytest.approx(3, rel=0.02)
 
 
 def test_a_number_leads_back_to_the_pixels(open_page, own_page):

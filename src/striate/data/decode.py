@@ -266,8 +266,8 @@ def _flatten(image: Image.Image, grey: bool) -> Image.Image:
 def _deep_grey(image: Image.Image) -> np.ndarray:
     """Return the uint8 brightness of an image with more than 8 bits of grey.
 
-    Pillow hands such values out as they lie in the file: TIFF's unsigned numbers as signed ones, those where 0 is
-    white (MinIsWhite) not turned round, and PNG's transparent value as any other.
+    Pillow hands such values out as they lie in the file: unsigned numbers of TIFF as signed ones, those of
+    which 0 is white (MinIsWhite) not turned round, and the transparent value of PNG as any other.
     """
     values = np.asarray(image)
     tags = getattr(image, "tag_v2", {})

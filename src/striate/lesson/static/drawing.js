@@ -37,7 +37,12 @@ function prepare(canvas) {
   return { context, width, height };
 }
 
-// Where a grid of rows x columns lies on a square canvas: cells as large as fit, in the middle.
+// Gives a canvas the shape of what it is to show, as far as a page has room for it.
+function shapeCanvas(canvas, rows, columns) {
+  canvas.style.aspectRatio = clamp(columns / rows, 0.8, 5);
+}
+
+// Where a grid of rows x columns lies on a canvas: cells as large as fit, in the middle.
 function layGrid(width, height, rows, columns) {
   const cell = Math.min(width / columns, height / rows);
   return { cell, left: (width - cell * columns) / 2, top: (height - cell * rows) / 2, rows, columns };

@@ -1,6 +1,7 @@
 // The screen "Your network": its layers on a picture, and any value back to the pixels.
 
 const TOP_TERMS = 6;
+const MOST_CELLS = 64; // of a pooling window that is shown whole
 const MAX_ADDRESS_PIXELS = 1024;
 
 const net = {

@@ -63,8 +63,9 @@ function drawClassMap() {
   const name = PAGE.network.classes[k];
   const map = classMap(k);
   const high = Math.max(0, ...map.values);
-  const { context, width, height } = prepare(netIds.map);
   const { shape } = net.nodes[0];
+  shapeCanvas(netIds.map, shape[1], shape[2]);
+  const { context, width, height } = prepare(netIds.map);
   const grid = layGrid(width, height, shape[1], shape[2]);
   drawPixels(context, grid, net.input.map((value) => value * 0.6), shape);
   const [sideX, sideY] = [(grid.cell * shape[2]) / map.width, (grid.cell * shape[1]) / map.height];

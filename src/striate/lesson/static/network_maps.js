@@ -19,6 +19,7 @@ function drawPixels(context, grid, values, [channels, height, width]) {
 
 function drawNetInput() {
   const { shape } = net.nodes[0];
+  shapeCanvas(netIds.input, shape[1], shape[2]);
   const { context, width, height } = prepare(netIds.input);
   const grid = (net.inputGrid = layGrid(width, height, shape[1], shape[2]));
   drawPixels(context, grid, net.input, shape);

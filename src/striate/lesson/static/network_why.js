@@ -26,6 +26,7 @@ function drawWhy() {
 }
 
 function drawOneMap(node) {
+  if (isMaps(node)) shapeCanvas(netIds.one, node.shape[1], node.shape[2]);
   const { context, width, height } = prepare(netIds.one);
   const { data } = net.values[net.place.node];
   const maps = isMaps(node);
@@ -46,8 +47,8 @@ function reasonText(node, place) {
     const raw = net.input[placeIndex(node, place)];
     return say("net.why.pixel", { raw: shown(raw), mean: shown(mean[place.channel]), std: shown(std[place.channel]) });
   }
-  const [, height, width] = isMaps(node) ? net.nodes[node.inputs[0]].shape : [0, 0, 0];
-  return say(`net.${node.kind}`, { slope: node.args.negative_slope, count: height * width });
+  const count = node.kind.includes("pool") ? readWindow(net.nodes, net.values, place, place.channel).flat().length : 0;
+  return say(`net.${node.kind}`, { slope: node.args.negative_slope, count });
 }
 
 // The rows under "How this number came about", by the kind of the layer.
@@ -56,8 +57,9 @@ function terms(node, place) {
   if (node.kind === "conv2d") return convolutionRows(node, place);
   if (node.kind === "linear") return linearRows(node, place);
   if (node.kind.includes("pool")) return poolRows(node, place);
+  if (node.kind.includes("softmax")) return softmaxRows(node, place);
   if (node.kind === "batch_norm") return batchNormRows(node, place);
-  return plainTerms(net.nodes, net.values, place).map((term) => followRow(placeText(term.place), term.value, term.place));
+  return plainTerms(net.nodes, net.values, place).map(followTerm);
 }
 
 function followRow(text, value, place) {
@@ -149,10 +151,7 @@ function linearRows(node, place) {
 
 function poolRows(node, place) {
   const window = readWindow(net.nodes, net.values, place, place.channel);
-  if (window.length * window[0].length > 64) {
-    return largestFirst(window.flat().filter((term) => term.place), ({ value }) => value).slice(0, TOP_TERMS)
-      .map((term) => followRow(placeText(term.place), term.value, term.place));
-  }
+  if (window.length * window[0].length > MOST_CELLS) return manyPooledRows(node, window.flat().filter((term) => term.place));
   const value = valueAt(place);
   const rows = window.map((cells) => element("tr", {}, ...cells.map((cell) => {
     const button = element("button", { type: "button", className: "pixel link", disabled: !cell.place }, cell.place ? shown(cell.value) : "");
@@ -163,6 +162,35 @@ function poolRows(node, place) {
   const table = element("table", { className: "products" }, element("tbody", {}, ...rows));
   table.dataset.size = window[0].length;
   return [element("div", { className: "products-box" }, table)];
+}
+
+function manyPooledRows(node, terms) {
+  if (node.kind.includes("max")) return highestRows(terms.sort((a, b) => b.value - a.value));
+  const all = largestFirst(terms, ({ value }) => value);
+  const rest = all.slice(TOP_TERMS);
+  const sum = rest.reduce((total, { value }) => total + value, 0);
+  return [...all.slice(0, TOP_TERMS).map(followTerm), sumRow(say("net.pool.rest", { count: rest.length }), sum)];
+}
+
+// The first of some numbers in falling order, and the highest of the others.
+function highestRows(terms) {
+  const rest = terms.slice(TOP_TERMS);
+  const rows = terms.slice(0, TOP_TERMS).map(followTerm);
+  return rest.length ? [...rows, sumRow(say("net.highest.rest", { count: rest.length }), rest[0].value)] : rows;
+}
+
+function followTerm({ place, value }) {
+  return followRow(placeText(place), value, place);
+}
+
+// The number itself first, then those that it shares with; powers of e beyond a computer's range are not written.
+function softmaxRows(node, place) {
+  const [own, ...others] = plainTerms(net.nodes, net.values, place);
+  const sum = [own, ...others].reduce((total, { value }) => total + Math.exp(value), 0);
+  const share = `e^(${shown(own.value)}) / ${shown(sum)}`;
+  const line = `${node.kind === "softmax" ? share : `ln(${share})`} = ${shown(valueAt(place))}`;
+  const rows = [followTerm(own), ...highestRows(others.sort((a, b) => b.value - a.value))];
+  return sum > 0 && sum < Infinity ? [element("p", { className: "formula" }, line), ...rows] : rows;
 }
 
 function batchNormRows(node, place) {

@@ -76,7 +76,8 @@ function linearTerms(nodes, values, place) {
   });
 }
 
-// The values that a value is made of where each is taken as it is: one for an activation, two for a sum.
+// The values that a value is made of where each is taken as it is: one for an activation, two for a sum, itself
+// and then all others for a softmax.
 function plainTerms(nodes, values, place) {
   const node = nodes[place.node];
   let { channel } = place;
@@ -91,7 +92,10 @@ function plainTerms(nodes, values, place) {
       found.push({ ...place, node: from, channel });
       break;
     }
-    if (node.kind === "flatten") found.push(placeAt(nodes, from, place.channel));
+    if (node.kind.includes("softmax")) {
+      const others = Array.from({ length: source.shape[0] }, (_, other) => other).filter((other) => other !== channel);
+      found.push(...[channel, ...others].map((each) => ({ ...place, node: from, channel: each })));
+    } else if (node.kind === "flatten") found.push(placeAt(nodes, from, place.channel));
     else found.push({ ...place, node: from });
   }
   return found.map((at) => ({ place: at, value: values[at.node].data[placeIndex(nodes[at.node], at)] }));
