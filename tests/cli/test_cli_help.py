@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -24,3 +27,14 @@ def test_help_shows_the_default_of_every_setting_that_has_one(option, default, c
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if re.match(rf"\W*{option}\s", line)]
     assert f"[{default}]" in line
+
+
+@pytest.mark.parametrize(("columns", "encoding"), [("60", "utf-8"), ("60", "ascii"), ("100", "ascii")])
+def test_narrow_or_plain_terminals_get_help_with_whole_names(columns, encoding):
+    environment = {**os.environ, "COLUMNS": columns, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "striate", "train", "--help"]
+    shown = subprocess.run(command, capture_output=True, env=environment, check=True).stdout.decode(encoding)
+    assert "…" not in shown
+    assert "\\[" not in shown
+    for name in TrainConfig.model_fields.keys() - {"data", "model_options"}:
+        assert f"--{name.replace('_', '-')}" in shown

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from striate.cli import bench, explain, fields, filters, lesson, recipes, studies
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
+from striate.cli.text import has_frames
 from striate.config import DataConfig, TrainConfig, TransferConfig, VerifyConfig
 from striate.version import __version__
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="rich" if has_frames() else None,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`--debug` with any command shows the traceback of an error.",
 )

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
+from striate.cli.text import has_frames
 from striate.config import DataConfig, TransferConfig
 from striate.errors import UserError
 
@@ -67,7 +68,8 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _shown_default(field: FieldInfo) -> str:
     shown = field.default not in (None, False, {}) or field.default == 0.0
-    return escape(f"[{field.default}]") if shown and field.annotation is not bool else ""
+    text = f"[{field.default}]" if shown and field.annotation is not bool else ""
+    return escape(text) if has_frames() else text
 
 
 def _metavar(field: FieldInfo) -> str:

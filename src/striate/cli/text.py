@@ -1,8 +1,19 @@
-"""Names on a terminal: they may hold anything, and must neither break a line nor steer the terminal."""
+"""Text for a terminal: names may hold anything, and must neither break a line nor steer it."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 import unicodedata
+
+NARROW = 80
+"""Columns of a terminal below which tables of the help cut the names of options off."""
+
+
+def has_frames() -> bool:
+    """Return whether standard output has the columns and the letters for help in frames."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+    return shutil.get_terminal_size().columns >= NARROW and encoding.startswith("utf")
 
 
 def one_line(text: str) -> str:
