@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import warnings
+from collections import Counter, OrderedDict
 
 import numpy as np
 import pytest
+import torch
+import torchvision
+from torch import nn
 
 from conftest import SHAPES, draw, untrained
+from striate.architectures import Spec
+from striate.architectures.to_torch import to_torch
+from striate.architectures.weights import initial_weights
 from striate.explain import Request, Subject, explain_images, trust
 from striate.explain.framing import enlarge
 from striate.explain.trust import randomised
@@ -77,7 +84,62 @@ def test_network_keeps_its_weights(shapes: Subject) -> None:
 def test_head_and_deepest_block_are_found() -> None:
     network = untrained().network
     assert randomised.head(network) is network.get_submodule("linear1")
-    assert randomised.deepest_block(network) is network.get_submodule("conv3")
+    assert deepest(network) is network.get_submodule("conv3")
+
+
+def deepest(network: nn.Module, side: int = 24) -> nn.Module:
+    return randomised.deepest_block(network, (3, side, side))
+
+
+RESIDUAL = """
+- residual:
+    layers:
+      - conv2d: {out_channels: 8, kernel_size: 3, padding: 1}
+      - relu
+      - conv2d: {out_channels: 8, kernel_size: 3, padding: 1}
+    shortcut:
+      - conv2d: {out_channels: 8, kernel_size: 1}
+"""
+PARALLEL = """
+- parallel:
+    branches:
+      - [conv2d: {out_channels: 4, kernel_size: 3, padding: 1}, relu]
+      - [conv2d: {out_channels: 4, kernel_size: 1}, relu]
+"""
+
+
+@pytest.mark.parametrize("stem", ["- conv2d: {out_channels: 4, kernel_size: 3}\n- relu", ""])
+@pytest.mark.parametrize(("block", "name"), [(RESIDUAL, "residual1"), (PARALLEL, "parallel1")])
+def test_deepest_block_holds_shortcut_and_branches(stem: str, block: str, name: str) -> None:
+    end = "- adaptive_avg_pool2d\n- flatten\n- linear: {out_features: num_classes}\n"
+    spec = Spec.from_yaml(f"name: joined\nlayers:\n{stem}\n{block}{end}")
+    network = to_torch(spec, (3, 24, 24), 3, initial_weights(spec, (3, 24, 24), 3, 0)).eval()
+    assert deepest(network) is network.get_submodule(name)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("resnet18", "layer4.1"),
+        ("googlenet", "inception5b"),
+        ("densenet121", "features.denseblock4"),
+        ("vgg11", "features.18"),
+        ("squeezenet1_1", "features.12"),
+    ],
+)
+def test_deepest_block_of_known_networks(model: str, name: str) -> None:
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")  # GoogLeNet's, of its initial weights
+        network = torchvision.models.get_model(model)
+    network = network.to_empty(device="cpu").eval()
+    assert deepest(network, 64) is network.get_submodule(name)
+
+
+def test_wrapped_network_is_not_its_own_deepest_block() -> None:
+    body = torchvision.models.resnet18()
+    body.fc = nn.Identity()
+    network = nn.Sequential(OrderedDict(body=body, head=nn.Linear(512, 3))).eval()
+    assert deepest(network, 64) is network.get_submodule("body.layer4.1")
 
 
 def test_deletion_of_a_perfect_map_falls_at_once(shapes: Subject) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from striate.explain.layers import is_convolution, trace
 from striate.explain.subject import Subject
 
 DRAWS = 6
@@ -40,7 +41,8 @@ def similarities(
     generator = torch.Generator().manual_seed(seed)
     changed = replace(subject, network=copy.deepcopy(subject.network))
     found = []
-    for part in (head(changed.network), deepest_block(changed.network)):
+    block = deepest_block(changed.network, changed.preprocess.input_shape)
+    for part in (head(changed.network), block):
         kept = copy.deepcopy(part.state_dict())
         alike = []
         for _ in range(DRAWS):
@@ -56,17 +58,30 @@ def head(network: nn.Module) -> nn.Module:
     return _learned(network)[-1][1]
 
 
-def deepest_block(network: nn.Module) -> nn.Module:
-    """Return the block around the last convolution before the head, or that convolution if none is around it.
+def deepest_block(network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
+    """Return the whole block around the last convolution that computes before the head.
 
-    Without a convolution it is the last linear layer before the head; of a single layer, that layer.
+    That is the outermost one that has neither the head nor the network's first convolution in it, so that a
+    residual block comes with its shortcut, and joined branches with one another; the convolution itself if no
+    block is around it. Plain lists of layers (`Sequential`) are no blocks. A block with all convolutions is
+    taken only where there is no other. Without a convolution it is the last linear layer before the head; of
+    a single layer, that layer.
+
+    Args:
+        network: any torch module.
+        input_shape: (C, H, W).
     """
-    learned = _learned(network)[:-1] or _learned(network)
-    convolutions = [entry for entry in learned if isinstance(entry[1], nn.Conv2d)]
-    name, module = (convolutions or learned)[-1]
-    around, _, _ = name.rpartition(".")
-    block = network.get_submodule(around) if around else module
-    return module if block is network or _holds(block, head(network)) else block
+    last = head(network)
+    ran = [call for call in trace(network, input_shape) if is_convolution(call.module)]
+    before = [call for call in ran if call.module is not last]
+    if not before:
+        return (_learned(network)[:-1] or _learned(network))[-1][1]
+    found = before[-1]
+    parts = found.name.split(".")
+    names = [".".join(parts[:length]) for length in range(1, len(parts))]
+    around = [block for block in map(network.get_submodule, names) if _is_block(block, last)]
+    apart = [block for block in around if not _holds(block, ran[0].module)]
+    return (*apart, *around, found.module)[0]
 
 
 def forget(module: nn.Module, generator: torch.Generator) -> None:
@@ -95,6 +110,11 @@ def _learned(network: nn.Module) -> list[tuple[str, nn.Module]]:
         for name, module in network.named_modules()
         if isinstance(module, nn.Linear | nn.Conv2d)
     ]
+
+
+def _is_block(module: nn.Module, last: nn.Module) -> bool:
+    """Return whether a module says what its layers do together, and is not the network down to its head."""
+    return type(module) not in (nn.Sequential, nn.ModuleList, nn.ModuleDict) and not _holds(module, last)
 
 
 def _holds(block: nn.Module, module: nn.Module) -> bool:
