@@ -108,6 +108,17 @@ def test_cam_adds_up_to_the_score_of_the_class(shapes: Subject) -> None:
     assert close(maps.values.mean(axis=(1, 2)) + bias, scores)
 
 
+def test_cam_of_one_output_adds_up_to_the_scores_of_both_classes() -> None:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = nn.Sequential(*layers, nn.Linear(8, 1)).eval()
+    subject = Subject("two", network, "logit", ("cat", "dog"), PREPROCESS)
+    bias = network[4].bias.item()
+    for label, sign in ((0, -1), (1, 1)):
+        maps = class_maps(subject, PIXELS, [label] * 3, "cam")
+        assert close(maps.values.mean(axis=(1, 2)) + sign * bias, maps.scores[:, label])
+
+
 def test_grad_cam_equals_weights_by_autograd(shapes: Subject) -> None:
     found = class_maps(shapes, PIXELS)
     maps, grad = gradients(shapes, found.classes, LAYER)
@@ -131,10 +142,29 @@ def test_grad_cam_of_an_averaging_net_is_its_cam(shapes: Subject) -> None:
 def test_grad_cam_plus_plus_equals_equation_19(shapes: Subject) -> None:
     found = class_maps(shapes, PIXELS, method="grad-cam++", layer="relu2")
     maps, grad = gradients(shapes, found.classes, "relu2")
+    assert close(found.values, equation_19(maps, grad))
+
+
+def equation_19(maps: np.ndarray, grad: np.ndarray) -> np.ndarray:
+    """Grad-CAM++ in float64, where small gradients have squares too."""
+    maps, grad = maps.astype(float), grad.astype(float)
     below = 2 * grad**2 + grad**3 * maps.sum(axis=(2, 3), keepdims=True)
-    alpha = np.divide(grad**2, below + 1e-8, where=grad != 0, out=np.zeros_like(grad))
+    alpha = np.divide(grad**2, below, where=grad != 0, out=np.zeros_like(grad))
     weights = (alpha * np.maximum(grad, 0)).sum(axis=(2, 3))
-    assert close(found.values, np.einsum("nk,nkhw->nhw", weights, maps))
+    return np.einsum("nk,nkhw->nhw", weights, maps)
+
+
+def test_grad_cam_plus_plus_equals_equation_19_where_gradients_are_small() -> None:
+    torch.manual_seed(0)
+    layers = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    network = nn.Sequential(*layers, nn.Linear(8, 3)).eval()
+    large = PREPROCESS.model_copy(update={"height": 56, "width": 56})
+    subject = Subject("large", network, "logits", SHAPES, large)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 56, 56), np.uint8)
+    found = class_maps(subject, pixels, method="grad-cam++", layer="1")
+    maps = network[:2](subject.tensor(pixels)).detach().numpy()
+    grad = network[4].weight.detach().numpy()[found.classes, :, None, None] / 56**2
+    assert close(found.values, equation_19(maps, np.broadcast_to(grad, maps.shape)))
 
 
 def test_layer_cam_is_the_layer_times_its_rising_gradient(shapes: Subject) -> None:

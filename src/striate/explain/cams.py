@@ -33,13 +33,21 @@ CAM_TOLERANCE = 1e-3
 class GradCAMpp(torchcam.GradCAMpp):
     """Grad-CAM++ (Chattopadhay et al. 2018, eq. 19) for the score exp(S), whose derivatives are powers of S'.
 
-    alpha = g^2 / (2 g^2 + g^3 sum A), the weight of a map the sum of alpha relu(g) over its positions; the
-    factor exp(S) is left out.
+    alpha = g^2 / (2 g^2 + g^3 sum A) = 1 / (2 + g sum A), 0 where g or that divisor is 0; the weight of a map
+    is the sum of alpha relu(g) over its positions. The factor exp(S) is left out.
     """
 
-    def _get_weights(self, class_idx: Any, scores: Tensor, eps: float = 1e-8, **kwargs: Any) -> list[Tensor]:
+    def _get_weights(self, class_idx: Any, scores: Tensor, eps: float = 0.0, **kwargs: Any) -> list[Tensor]:
         self._backprop(scores, class_idx, **kwargs)
-        return [_plus_plus(grad, maps, eps) for grad, maps in zip(self.hook_g, self.hook_a, strict=True)]
+        return [_plus_plus(grad, maps) for grad, maps in zip(self.hook_g, self.hook_a, strict=True)]
+
+
+class CAM(torchcam.CAM):
+    """CAM (Zhou et al. 2016, eq. 2), also of a network with one output: its weights, from -w and w."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._fc_weights = _of_classes(self._fc_weights)
 
 
 class _Scores(nn.Module):
@@ -57,13 +65,13 @@ class _Scores(nn.Module):
 
 
 EXTRACTORS: dict[str, Any] = {
-    "cam": torchcam.CAM,
+    "cam": CAM,
     "grad-cam": torchcam.GradCAM,
     "grad-cam++": GradCAMpp,
     "layer-cam": torchcam.LayerCAM,
     "score-cam": torchcam.ScoreCAM,
 }
-"""torchcam's class of each method."""
+"""torchcam's class of each method, or what is made of it here."""
 
 
 def activation_maps(
@@ -158,10 +166,11 @@ def _combine(extractor: Any, classes: Tensor, scores: Tensor, layer: str) -> Ten
 def _check_average(subject: Subject, maps: Tensor, scores: Tensor, classes: Tensor) -> None:
     """Refuse CAM where the score is not the average of the weighed maps and the bias."""
     head: Any = subject.network.get_submodule(head_of(subject.network))
-    weight = head.weight
+    weight = _of_classes(head.weight)
     fits = weight.shape == (scores.shape[1], maps.shape[1])
     if fits:
-        expected = nn.functional.linear(maps.mean(dim=(2, 3)), weight, head.bias)
+        bias = None if head.bias is None else _of_classes(head.bias)
+        expected = nn.functional.linear(maps.mean(dim=(2, 3)), weight, bias)
         rows = torch.arange(len(classes), device=classes.device)
         apart = (expected[rows, classes] - scores[rows, classes]).abs().max()
         fits = bool(apart <= CAM_TOLERANCE * scores.abs().max())
@@ -169,9 +178,13 @@ def _check_average(subject: Subject, maps: Tensor, scores: Tensor, classes: Tens
         raise UserError(_NO_CAM.format("between this layer and the score something else happens"))
 
 
-def _plus_plus(grad: Tensor, maps: Tensor, eps: float) -> Tensor:
+def _of_classes(weight: Tensor) -> Tensor:
+    """Return the head's weight or bias with a row for each class: of one output z the scores are -z and z."""
+    return torch.cat([-weight, weight]) if len(weight) == 1 else weight
+
+
+def _plus_plus(grad: Tensor, maps: Tensor) -> Tensor:
     """Return the weight of each map, (N, K), of Grad-CAM++."""
-    squared = grad.pow(2)
-    below = 2 * squared + squared * grad * maps.sum(dim=(2, 3), keepdim=True)
-    alpha = torch.where(squared > 0, squared / (below + eps), 0.0)
+    below = 2 + grad * maps.sum(dim=(2, 3), keepdim=True)
+    alpha = torch.where((grad != 0) & (below != 0), 1 / below, 0.0)
     return (alpha * torch.relu(grad)).sum(dim=(2, 3))
