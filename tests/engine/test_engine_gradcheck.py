@@ -328,3 +328,72 @@ def test_wrong_gradient_of_a_loss_shows_although_its_one_output_has_kinks():
     report = report_of_right_elements(wrong, x)
     assert report.inputs["x"].direction_error > 1e-3
     assert not report.passed
+
+
+@pytest.mark.parametrize(
+    ("offset", "slope"),
+    [(1e9, 0.01), (1e8, 0.1), (1e3, 1e-8), ([0.0, 1e9, 1e9], 1.0), (1e9, 1.0)],
+)
+@pytest.mark.parametrize("share", [0, 0.8, 1, -1])
+def test_slopes_that_roundoff_hides_are_not_measurable_whatever_backward_returns(offset, slope, share):
+    pair = (lambda x: np.array(offset) + slope * x, lambda g, x: share * slope * g)
+    report = gradcheck(pair, {"x": np.array([1.0, 2.0, 3.0])}, sweep=False)
+    assert not report.passed
+    assert "not measurable: outputs are so large" in str(report)
+
+
+def test_a_longer_step_measures_what_roundoff_hid():
+    x = {"x": np.array([1.0, 2.0, 3.0])}
+    assert gradcheck((lambda x: 1e9 + x, lambda g, x: g), x, step=0.1).passed
+    assert not gradcheck((lambda x: 1e9 + x, lambda g, x: 0 * g), x, step=0.1).passed
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1e9])
+def test_no_gradient_is_right_where_outputs_do_not_respond(offset):
+    """Neither where nothing depends on x, nor behind ReLUs that are far from waking."""
+    x = {"x": np.array([1.0, 2.0, 3.0])}
+    for forward in (lambda x: offset + 0 * x, lambda x: offset + F.relu(x - 3.05)):
+        assert gradcheck((forward, lambda g, x: 0 * g), x, sweep=False).passed
+        assert not gradcheck((forward, lambda g, x: 0.01 * g), x, sweep=False).passed
+
+
+def test_a_complex_gradient_is_told():
+    report = gradcheck((square, lambda g, x: square_backward(g, x) + 1j), {"x": draw(3)})
+    assert report.inputs["x"].problem == "expected real numbers, got complex128"
+    assert not report.passed
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"step": 0}, "step: expected a number above 0, got 0"),
+        ({"step": -1e-5}, "step: expected a number above 0, got -1e-05"),
+        ({"tolerance": -1}, "tolerance: expected a number above 0, got -1"),
+        ({"tolerance": np.nan}, "tolerance: expected a finite number, got nan"),
+        ({"elements": 0}, "elements: expected at least 1, got 0"),
+        ({"elements": -3}, "elements: expected at least 1, got -3"),
+        ({"seed": -1}, "seed: expected at least 0, got -1"),
+        ({"loss": 3}, r"loss: expected a pair of functions \(forward, backward\), got 3"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(settings, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        gradcheck((square, square_backward), {"x": draw(3)}, **settings)
+
+
+def test_subjects_and_inputs_that_cannot_be_are_refused_by_name():
+    with pytest.raises(TypeError, match="subject: expected a pair of functions"):
+        gradcheck(square, {"x": draw(3)})
+    with pytest.raises(TypeError, match="inputs: expected a mapping of names to arrays, got ndarray"):
+        gradcheck((square, square_backward), draw(3))
+
+
+@pytest.mark.parametrize(
+    ("backward", "name"),
+    [(lambda g, x: (2 * x * g, g), "number 2"), (lambda g, x: {"x": 2 * x * g, "y": g}, "y")],
+    ids=["tuple", "mapping"],
+)
+def test_a_gradient_too_many_is_refused(backward, name):
+    with pytest.raises(ValueError, match=f"backward: expected gradients of x, got another, {name}"):
+        gradcheck((square, backward), {"x": draw(3)})
+    assert gradcheck((square, lambda g, x: (2 * x * g, None)), {"x": draw(3)}).passed

@@ -22,12 +22,14 @@ from typing import Any
 
 import numpy as np
 
+from striate.engine.backend import check_number, check_whole
 from striate.engine.gradient_report import GradientReport, Index, InputReport
-from striate.engine.gradient_subjects import Inputs, Pair, Subject, of_layer, of_pair
+from striate.engine.gradient_subjects import Inputs, Pair, Subject, check_pair_of_functions, of_layer, of_pair
 
 SWEEP_STEPS = tuple(10.0**-k for k in range(1, 13))
 _SWEEP_ELEMENTS = 8
 _SMALL = 1e-3  # elements smaller than this share of the largest are compared with that share
+_LONGER = tuple(10.0**k for k in range(5))  # steps, in units of the step, that tell hidden slopes from none
 _NOISE = 16  # round-off of an output, in units of eps times its size
 _KINK = 1e-3  # one-sided slopes that differ by more than this share stand on two sides of a kink
 
@@ -49,6 +51,8 @@ def gradcheck(
     A relative error is |backward - measured| divided by the larger of both, where elements below a thousandth
     of the array's largest gradient, or below what round-off lets one measure, count as that large. At a kink
     (ReLU at 0, two equal values in a pooling window) the error is the distance to the slopes of both sides.
+    Where outputs are so large that round-off exceeds a thousandth of the array's largest slope, nothing can be
+    told: the check fails as not measurable, whatever the gradient. Longer steps have less round-off.
 
     Args:
         subject: a layer or network (`forward`, `backward`, `parameters`), which is copied and stays as it
@@ -72,9 +76,12 @@ def gradcheck(
         The report; its `passed` tells the verdict, its text explains it.
 
     Raises:
-        TypeError: no floating NumPy array to differentiate by.
-        ValueError: `unneeded` names no input.
+        TypeError: no floating NumPy array to differentiate by, or no functions or numbers where they belong.
+        ValueError: a number out of range, `unneeded` names no input, or more gradients than inputs.
     """
+    _check_settings(step, tolerance, elements, seed)
+    if loss is not None:
+        check_pair_of_functions("loss", loss)
     checked = of_layer(subject, inputs, loss) if hasattr(subject, "forward") else of_pair(subject, inputs)
     if not checked.inputs:
         raise TypeError("inputs: expected at least one NumPy array of floating numbers, got none")
@@ -99,6 +106,15 @@ def gradcheck(
     }
     points = measure.sweep(reports) if sweep else ()
     return GradientReport(checked.name, tolerance, step, reports, points)
+
+
+def _check_settings(step: float, tolerance: float, elements: int | None, seed: int) -> None:
+    for name, value in {"step": step, "tolerance": tolerance}.items():
+        if check_number(name, value) <= 0:
+            raise ValueError(f"{name}: expected a number above 0, got {value}")
+    if elements is not None:
+        check_whole("elements", elements)
+    check_whole("seed", seed, 0)
 
 
 def _weights(shape: Index, generator: np.random.Generator) -> np.ndarray:
@@ -167,6 +183,9 @@ class _Measure:
         if analytic.shape != value.shape:
             problem = f"expected shape {value.shape}, got {analytic.shape}"
             return InputReport(name, analytic, numeric, numeric.copy(), problem=problem)
+        if analytic.dtype.kind not in "fiu":
+            problem = f"expected real numbers, got {analytic.dtype}"
+            return InputReport(name, numeric, numeric.copy(), numeric.copy(), problem=problem)
         indices = self._choose(value.shape, elements)
         found = {index: self._element(name, index) for index in indices}
         largest = max((abs(one.slope) for one in found.values()), default=0.0)
@@ -174,12 +193,8 @@ class _Measure:
         for index, one in found.items():
             numeric[index] = one.slope
             errors[index] = self._smallest_error(name, one, float(analytic[index]), _SMALL * largest)
-        if (
-            found
-            and not problem
-            and all(self._hidden(one, float(analytic[index])) for index, one in found.items())
-        ):
-            problem = "not measurable: outputs are so large that round-off hides every slope"
+        if not problem and any(self._hidden(name, one, largest) for one in found.values()):
+            problem = "not measurable: outputs are so large that round-off hides slopes; try a longer step"
         kinks = tuple(index for index, one in found.items() if one.kink)
         along = self._along_all(name, analytic)
         return InputReport(name, analytic, numeric, errors, kinks, along, problem)
@@ -275,9 +290,28 @@ class _Measure:
             points.append((h, max(errors)))
         return tuple(points)
 
-    def _hidden(self, one: _Slopes, analytic: float) -> bool:
-        """Whether round-off is larger than what was measured and than what backward gave, if it gave any."""
-        return abs(analytic) > self.tolerance and one.noise > max(abs(analytic), abs(one.slope))
+    def _hidden(self, name: str, one: _Slopes, largest: float) -> bool:
+        """Whether round-off hides what counts as a slope, of the array's `largest`, and there is any.
+
+        A bias before a batch normalisation has none: with longer steps too, its outputs change by round-off.
+        A hidden slope shows with them. A ReLU that wakes with them tells nothing: it jumps from no change at
+        all to one that no round-off could hide.
+        """
+        if one.noise <= _SMALL * largest:
+            return False
+        if abs(one.slope) > one.noise:
+            return True
+        with np.errstate(all="ignore"):  # a long step may leave where the function is defined
+            changes = [self._change(name, one.direction, one.step * factor) for factor in _LONGER]
+        first = next((change for change in changes if change > 0), np.inf)
+        return first <= 1 and changes[-1] > _NOISE
+
+    def _change(self, name: str, direction: np.ndarray, h: float) -> float:
+        """Return how much the outputs change with a step to either side, in units of their round-off."""
+        rise, fall = self._sides(name, direction, h)
+        change = h * np.sum(np.abs(self.weights) * np.maximum(np.abs(rise), np.abs(fall)))
+        sizes = np.abs(self.weights * self.middle)[(rise != 0) | (fall != 0)]
+        return float(change / (_NOISE * np.finfo(np.float64).eps * np.sum(sizes))) if change else 0.0
 
     def _choose(self, shape: Index, elements: int | None) -> list[Index]:
         size = int(np.prod(shape))

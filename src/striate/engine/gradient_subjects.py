@@ -36,16 +36,25 @@ class Subject:
 
 def of_pair(pair: Pair, inputs: Mapping[str, Any]) -> Subject:
     """Bring a pair (forward, backward) into the form of functions of its floating inputs, in float64."""
+    check_pair_of_functions("subject", pair)
+    if not isinstance(inputs, Mapping):
+        raise TypeError(f"inputs: expected a mapping of names to arrays, got {type(inputs).__name__}")
     forward, backward = pair
     floats = {name: np.array(value, np.float64) for name, value in inputs.items() if _is_floating(value)}
     others = {name: value for name, value in inputs.items() if name not in floats}
 
     def gradients(grad_output: np.ndarray, given: Inputs) -> Mapping[str, np.ndarray | None]:
         returned = backward(grad_output, **_in_order(inputs, given, others))
-        if isinstance(returned, Mapping):
-            return returned
-        row: Sequence[Any] = returned if isinstance(returned, tuple | list) else (returned,)
-        return dict(zip(floats, row, strict=False))
+        if not isinstance(returned, Mapping):
+            row: Sequence[Any] = returned if isinstance(returned, tuple | list) else (returned,)
+            names = [*floats, *(f"number {n + 1}" for n in range(len(floats), len(row)))]
+            returned = dict(zip(names, row, strict=False))
+        surplus = [name for name, grad in returned.items() if name not in floats and grad is not None]
+        if surplus:
+            raise ValueError(
+                f"backward: expected gradients of {', '.join(floats)}, got another, {surplus[0]}"
+            )
+        return returned
 
     name = getattr(forward, "__name__", type(forward).__name__)
     return Subject(name, lambda given: forward(**_in_order(inputs, given, others)), gradients, floats, {})
@@ -84,6 +93,16 @@ def of_layer(layer: Any, x: np.ndarray, loss: Pair | None) -> Subject:
     name = getattr(layer, "name", "") or type(layer).__name__
     spared = frozenset() if getattr(layer, "needs_input_grad", True) else frozenset({"x"})
     return Subject(name, forward, backward, inputs, problems, spared)
+
+
+def check_pair_of_functions(name: str, value: Any) -> None:
+    """Refuse what is not (forward, backward).
+
+    Raises:
+        TypeError: names argument, expected and got.
+    """
+    if not isinstance(value, tuple | list) or len(value) != 2 or not all(map(callable, value)):
+        raise TypeError(f"{name}: expected a pair of functions (forward, backward), got {value!r}")
 
 
 def _accumulation(
