@@ -134,6 +134,49 @@ def test_few_images_tell_no_recipe_apart(seeds, images):
         assert -1 <= row[metric]["low"] <= row[metric]["high"] <= 1
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_few_images_in_each_of_two_sets_prove_no_total(seeds):
+    result = few({"right": 0, "wrong": 1}, images=3, seeds=seeds, weights={"a": 0.6, "b": 0.4})
+    total = result["comparisons"][-1]["accuracy"]
+    assert result["comparisons"][-1]["set"] == "total"
+    assert total["p_value"] >= 2 / 2**6  # six tosses of a coin, two sides
+    assert total["low"] < 0
+    for entry in result["entries"]:
+        for name, score in entry["scores"].items():
+            for metric in {"accuracy", "f1"} & set(score):
+                assert score[metric]["low"] < score[metric]["high"], (name, metric)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_recipes_that_are_always_right_have_a_difference_with_a_width(seeds):
+    result = few({"right": 0, "as right": 0}, images=18, seeds=seeds)
+    for metric in ("accuracy", "f1"):
+        row = result["comparisons"][0][metric]
+        assert (row["difference"], row["p_value"]) == (0, 1)
+        assert -0.3 < row["low"] < 0 < row["high"] < 0.3
+
+
+def few(shifts, *, images, seeds, weights=None):
+    """A comparison of networks that answer with the true class, shifted."""
+    labels = np.arange(images) % 3
+    runs = [
+        (
+            f"{name}-{seed}",
+            Predictions(
+                tuple(map(str, range(images))),
+                labels,
+                np.eye(3, dtype=np.float32)[(labels + shift) % 3],
+                CLASSES,
+            ),
+        )
+        for name, shift in shifts.items()
+        for seed in range(seeds)
+    ]
+    entries = [Entry(name, tuple(f"{name}-{seed}" for seed in range(seeds))) for name in shifts]
+    sets = {name: gather(runs, f"set {name}") for name in weights or ("test",)}
+    return compare_entries(entries, sets, weights=weights)
+
+
 def test_networks_that_answer_alike_are_called_identical():
     same = predictions(0.7, 0)
     answers = gather([("a", same), ("b", same)], "test images")

@@ -55,6 +55,19 @@ def test_equal_losses_are_told_apart_no_more_often_than_the_level():
     assert np.mean(found) == pytest.approx(0.05, abs=0.04)  # 300 studies
 
 
+@pytest.mark.parametrize("images", [1, 2, 4])
+def test_a_handful_of_images_proves_nothing(images):
+    answers = np.zeros((2, 3, images), bool)
+    answers[0] = True
+    answers[1, 0] = True  # the second loses every image, the first none
+    (row,) = robustness.describe(["a", "b"], [Course("x", "y", LEVELS, 0.0, answers)])["distortions"][0][
+        "pairs"
+    ]
+    assert row["p_value"] == pytest.approx(2 / 2**images)
+    assert row["verdict"] == "not distinguishable"
+    assert row["low"] <= row["difference"] == -1 < row["high"]
+
+
 def test_models_of_different_accuracy_are_said_not_to_be_comparable_by_their_losses():
     result = robustness.describe(["good", "bad"], [course([(0.9, 0.7, 0.5), (0.3, 0.3, 0.2)])])
     (remark,) = robustness.remarks(result)

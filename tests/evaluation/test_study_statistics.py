@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from striate.evaluation.study import paired, repeated, resampling
+from striate.evaluation.study import Answers, Entry, compare_entries, exchange, paired, repeated, resampling
 from striate.evaluation.study.comparison import widen
 from striate.evaluation.study.paired import Paired
 
@@ -64,7 +65,7 @@ def test_the_interval_of_independent_answers_covers_the_true_mean(seeds, images)
         entry = {"low": 0.0, "high": 0.0}
         estimate = repeated.mean(correct.mean(axis=1), repeated.image_covariance(correct))
         entry["low"], entry["high"] = estimate.interval(0.95)
-        widen(entry, correct, 0.95)
+        widen(entry, [(1.0, correct)], 0.95)
         covered += entry["low"] <= 0.97 <= entry["high"]
     assert covered / 600 >= 0.95 - SIMULATED
 
@@ -150,6 +151,50 @@ def test_where_nothing_varies_nothing_is_divided_by_it():
     same = np.ones((4, 10), bool)
     equal = repeated.difference(np.ones(2), np.ones(2), repeated.image_covariance(same))
     assert (equal.value, equal.p_value, equal.interval(0.95)) == (0.0, 1.0, (0.0, 0.0))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_exchange_test_counts_what_a_loop_counts(seed):
+    generator = np.random.default_rng(seed)
+    differences = [2 * generator.integers(-3, 4, 6), generator.integers(-2, 3, 4)]
+    signs = np.array(list(itertools.product((-1, 1), repeat=6)))
+    naive = np.mean(np.abs(signs @ differences[0]) >= abs(differences[0].sum()))
+    assert exchange.exchange_test(differences[:1]) == pytest.approx(naive, abs=EXACT)
+    both = np.concatenate([differences[0] / 6, 0.5 * differences[1] / 4])
+    signs = np.array(list(itertools.product((-1, 1), repeat=10)))
+    naive = np.mean(np.abs(signs @ both) >= abs(both.sum()) - EXACT)
+    assert exchange.exchange_test(differences, (1 / 6, 0.5 / 4)) == pytest.approx(naive, abs=SIMULATED)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(0, 0), (2, 0), (9, 1), (10, 25), (3100, 2900)])
+def test_the_exchange_test_of_single_runs_is_mcnemars(ours, theirs):
+    wins = np.repeat([1, -1, 0], [ours, theirs, 30])
+    expected = paired.mcnemar(Paired(30, ours, theirs, 0))
+    assert exchange.exchange_test([wins]) == pytest.approx(expected, rel=0.05)
+
+
+def test_the_adjusted_interval_covers_the_mean_of_few_images():
+    generator = np.random.default_rng(12)
+    drawn = generator.choice([1.0, 0.0, -1.0], p=[0.25, 0.65, 0.1], size=(1000, 12))
+    limits = [exchange.adjusted_mean(row, 0.95) for row in drawn]
+    assert np.mean([low <= 0.15 <= high for _, low, high in limits]) >= 0.95 - SIMULATED
+    assert all(high - low > 0.1 for _, low, high in limits)
+
+
+@pytest.mark.parametrize("images", [3, 30])
+def test_seeds_that_agree_do_not_make_few_images_many(images):
+    generator = np.random.default_rng(13)
+    found = []
+    for _ in range(40):
+        difficulty = generator.normal(0, 1.5, images)
+        once = simulated_runs(generator, 2, images, seed_deviation=0, difficulty=difficulty)
+        predicted = (~np.repeat(once, 3, axis=0)).astype(np.int64)  # all images are of class 0
+        names = tuple(map(str, range(images)))
+        answers = Answers(names, np.zeros(images, np.int64), ("a", "b"), predicted, np.ones_like(predicted))
+        entries = [Entry(name, (f"{name}1", f"{name}2", f"{name}3")) for name in ("one", "other")]
+        result = compare_entries(entries, {"test": answers})
+        found.append(result["comparisons"][0]["accuracy"]["p_value"] < 0.05)
+    assert np.mean(found) <= 0.1  # of 40 studies, at 0.05
 
 
 def test_macro_f1_is_scikit_learns():

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from striate.evaluation.bootstrap import percentiles
-from striate.evaluation.intervals import wilson
+from striate.evaluation.intervals import sum_interval, wilson
 from striate.evaluation.pairs import SIGNIFICANCE, holm
 from striate.evaluation.study import paired, repeated
 from striate.evaluation.study.answers import Answers
+from striate.evaluation.study.exchange import exchange_test, with_imagined
 from striate.evaluation.study.repeated import Estimate
 from striate.evaluation.study.resampling import macro_f1, macro_f1_draws
 
@@ -26,6 +27,8 @@ TOTAL = "total"
 """Name of the weighted total among the sets; no set may be called so."""
 MOST_FOR_EVERY_PAIR = 8
 """With more entries, each is compared with the first alone, lest correction hide every difference."""
+FEW = 50
+"""Images that differ, below which their spread alone is not trusted."""
 NOT_DISTINGUISHABLE = "not distinguishable"
 IDENTICAL = "identical"
 
@@ -63,6 +66,7 @@ class _Measured:
         f1: float64 (R,), macro; None for a total.
         f1_draws: float64 (R, B); None for a total.
         correct: bool (R, n); None for a total.
+        sets: weight and bool (R, n) of each set that it is made of.
     """
 
     accuracy: np.ndarray
@@ -70,6 +74,7 @@ class _Measured:
     f1: np.ndarray | None = None
     f1_draws: np.ndarray | None = None
     correct: np.ndarray | None = None
+    sets: tuple[tuple[float, np.ndarray], ...] = ()
 
 
 def pairs_of(entries: int, with_first: bool) -> list[tuple[int, int]]:
@@ -140,6 +145,7 @@ def _measure(answers: Answers) -> _Measured:
         f1=macro_f1(answers.labels, answers.predicted, classes),
         f1_draws=macro_f1_draws(answers.labels, answers.predicted, classes),
         correct=correct,
+        sets=((1.0, correct),),
     )
 
 
@@ -147,7 +153,8 @@ def _total(measured: Mapping[str, _Measured], weights: Mapping[str, float]) -> _
     """The sets hold different images, so that their errors add up by squares."""
     accuracy = sum(weights[name] * measured[name].accuracy for name in weights)
     covariance = sum(weights[name] ** 2 * measured[name].covariance for name in weights)
-    return _Measured(np.asarray(accuracy), np.asarray(covariance))
+    sets = tuple((weight, correct) for name, weight in weights.items() for _, correct in measured[name].sets)
+    return _Measured(np.asarray(accuracy), np.asarray(covariance), sets=sets)
 
 
 def _compare(
@@ -178,38 +185,60 @@ def _compare(
 
 
 def _accuracy_difference(found: _Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
-    """Single runs on a set: McNemar's exact test, Newcombe's interval; else seeds and images together."""
-    estimate = _difference(found.accuracy, found.covariance, first, second)
-    result = _described(estimate, level)
-    if found.correct is None:
-        return result
-    single = first.stop - first.start == second.stop - second.start == 1
-    counts = paired.count_pairs(_majority(found.correct[first]), _majority(found.correct[second]))
-    if single:
+    """Single runs on a set: McNemar's exact test, Newcombe's interval; else seeds and images together.
+
+    So that a few images prove no more than they can, two are imagined, and where fewer than `FEW` differ in a
+    set, the p value is no smaller than that of swapping the answers at random.
+    """
+    value = float(found.accuracy[first].mean() - found.accuracy[second].mean())
+    result = _described(_drawn_to_0(found, first, second), level) | {"difference": value}
+    result |= {"low": min(result["low"], value), "high": max(result["high"], value)}
+    if found.correct is not None and first.stop - first.start == second.stop - second.start == 1:
+        counts = paired.count_pairs(found.correct[first][0], found.correct[second][0])
         low, high = paired.difference_interval(counts, level)
-        return result | {
-            "low": low,
-            "high": high,
-            "p_value": paired.mcnemar(counts),
-            "test": "McNemar, exact",
-        }
-    if estimate.error == 0 and estimate.value:  # nothing varied that could be measured
-        return result | {"p_value": paired.mcnemar(counts)}
-    return result
+        exact = {"p_value": paired.mcnemar(counts), "test": "McNemar, exact"}
+        return result | {"low": low, "high": high} | exact
+    differences = [_wins(correct, first, second) for _, correct in found.sets]
+    if min(map(np.count_nonzero, differences)) >= FEW:
+        return result
+    weights = [weight / correct.shape[1] for weight, correct in found.sets]
+    return result | {"p_value": max(result["p_value"], exchange_test(differences, weights))}
+
+
+def _drawn_to_0(found: _Measured, first: slice, second: slice) -> Estimate:
+    """The difference of two recipes with an imagined image for each in every set."""
+    runs = first.stop - first.start
+    chosen = np.r_[first, second]
+    answers = [(weight, with_imagined(correct[chosen], runs)) for weight, correct in found.sets]
+    covariance = sum(weight**2 * repeated.image_covariance(correct) for weight, correct in answers)
+    estimate = repeated.difference(found.accuracy[first], found.accuracy[second], np.asarray(covariance))
+    means = sum(weight * correct.mean(axis=1) for weight, correct in answers)
+    return replace(estimate, value=float(np.mean(means[:runs]) - np.mean(means[runs:])))
+
+
+def _wins(correct: np.ndarray, first: slice, second: slice) -> np.ndarray:
+    """Of how many pairs of runs the first alone names each image, less those of the second, int64 (n,)."""
+    ours, theirs = correct[first].astype(np.int64), correct[second].astype(np.int64)
+    wins: np.ndarray = ours.sum(axis=0) * len(theirs) - theirs.sum(axis=0) * len(ours)
+    return wins
 
 
 def _f1_difference(found: _Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
     """Single runs: the percentile bootstrap; else its covariance, and the seeds.
 
-    Where nothing varied, as with one image a class, which resamples within the classes repeat, McNemar's test
-    of the right answers stands in.
+    Where nothing varied, as with one image a class, which resamples within the classes repeat, the test of
+    the right answers stands in.
     """
     assert found.f1 is not None and found.f1_draws is not None and found.correct is not None  # noqa: PT018
     covariance = np.atleast_2d(np.cov(found.f1_draws))
     result = _described(_difference(found.f1, covariance, first, second), level)
     if result["error"] == 0:
-        counts = paired.count_pairs(_majority(found.correct[first]), _majority(found.correct[second]))
-        return result | {"p_value": paired.mcnemar(counts), "test": "McNemar, exact"}
+        of_right = _accuracy_difference(found, first, second, level)
+        ends = {
+            "low": min(result["low"], of_right["low"]),
+            "high": max(result["high"], of_right["high"]),
+        }
+        return result | ends | {"p_value": of_right["p_value"], "test": of_right["test"]}
     if first.stop - first.start > 1 or second.stop - second.start > 1:
         return result
     drawn = found.f1_draws[first][0] - found.f1_draws[second][0]
@@ -284,12 +313,13 @@ def _entry(
     scores: dict[str, Any] = {}
     for name, found in measured.items():
         scores[name] = {"accuracy": _mean(found.accuracy[part], found.covariance[part, part], level)}
+        widen(scores[name]["accuracy"], [(weight, correct[part]) for weight, correct in found.sets], level)
         if found.f1 is not None and found.f1_draws is not None:
             covariance = np.atleast_2d(np.cov(found.f1_draws[part]))
             scores[name]["f1"] = _mean(found.f1[part], covariance, level)
-        if found.correct is not None:
+            _as_wide(scores[name]["f1"], scores[name]["accuracy"])
+        if name in sets:
             scores[name]["confusion"] = _confusion(sets[name], part)
-            widen(scores[name]["accuracy"], found.correct[part], level)
     return {
         "name": entry.name,
         "runs": list(entry.runs),
@@ -301,18 +331,28 @@ def _entry(
     }
 
 
-def widen(accuracy: dict[str, Any], correct: np.ndarray, level: float) -> None:
+def widen(accuracy: dict[str, Any], sets: Sequence[tuple[float, np.ndarray]], level: float) -> None:
     """Give one run Wilson's interval; that of several is no narrower than Wilson's for all their answers.
 
     Args:
         accuracy: `low` and `high`, which are replaced.
-        correct: bool (R, n), whether each run names each image correctly.
+        sets: weight and bool (R, n), whether each run names each image correctly, of each set; the intervals
+            of several are combined as `evaluate` does.
         level: of the interval.
     """
-    low, high = wilson(int(correct.sum()), correct.size, level)
-    single = len(correct) == 1
-    accuracy["low"] = low if single else min(low, accuracy["low"])
-    accuracy["high"] = high if single else max(high, accuracy["high"])
+    lows, highs = np.array([wilson(int(correct.sum()), correct.size, level) for _, correct in sets]).T
+    values = np.array([correct.mean() for _, correct in sets])
+    low, high = sum_interval(values, lows, highs, np.array([weight for weight, _ in sets]))
+    single = len(sets[0][1]) == 1
+    accuracy["low"] = max(0.0, low if single else min(low, accuracy["low"]))
+    accuracy["high"] = min(1.0, high if single else max(high, accuracy["high"]))
+
+
+def _as_wide(f1: dict[str, Any], accuracy: Mapping[str, float]) -> None:
+    """Give macro F1 the room that accuracy has, where all resamples are alike."""
+    if f1["low"] == f1["high"]:
+        f1["low"] = max(0.0, f1["value"] - (accuracy["value"] - accuracy["low"]))
+        f1["high"] = min(1.0, f1["value"] + (accuracy["high"] - accuracy["value"]))
 
 
 def _mean(values: np.ndarray, covariance: np.ndarray, level: float) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from striate.evaluation.intervals import wilson
 from striate.evaluation.pairs import SIGNIFICANCE, holm
 from striate.evaluation.study.comparison import LEVEL, NOT_DISTINGUISHABLE
+from striate.evaluation.study.exchange import adjusted_mean, exchange_test
 from striate.evaluation.wording import percent
 
 FORMAT = 1
@@ -52,8 +52,8 @@ def describe(names: Sequence[str], courses: Sequence[Course], level: float = LEV
     """Return what `robustness.json` holds.
 
     Of each distortion: accuracy at every level (Wilson's intervals); the accuracy that each model loses on
-    average over the levels; and for each pair which loses less, tested on the same images, adjusted by Holm's
-    method for all pairs and distortions.
+    average over the levels; and for each pair which loses less, by the randomisation test on the same images,
+    adjusted by Holm's method for all pairs and distortions.
 
     Args:
         names: of the models, (M,).
@@ -124,6 +124,7 @@ def _sentence(first: str, second: str, rows: Mapping[str, Mapping[str, Any]]) ->
 
 def _course(names: Sequence[str], course: Course, level: float) -> dict[str, Any]:
     samples = course.correct.shape[2]
+    steps = len(course.levels) - 1
     curves = []
     for name, correct, losses in zip(names, course.correct, course.losses, strict=True):
         counts = correct.sum(axis=1).tolist()
@@ -143,31 +144,30 @@ def _course(names: Sequence[str], course: Course, level: float) -> dict[str, Any
         "unit": course.unit,
         "neutral": course.neutral,
         "curves": curves,
-        "pairs": [_pair(course.losses, pair, level) for pair in combinations(range(len(names)), 2)],
+        "pairs": [_pair(course.losses, steps, pair, level) for pair in combinations(range(len(names)), 2)],
     }
 
 
-def _pair(losses: np.ndarray, pair: tuple[int, int], level: float) -> dict[str, Any]:
-    """How much more the first loses than the second, over the same images (paired, normal)."""
+def _pair(losses: np.ndarray, steps: int, pair: tuple[int, int], level: float) -> dict[str, Any]:
+    """How much more the first loses than the second, over the same images."""
     first, second = pair
-    found = _mean(losses[first] - losses[second], level)
-    error = found["error"]
-    z = abs(found["value"]) / error if error else math.inf if found["value"] else 0.0
+    differences = losses[first] - losses[second]
+    found = _mean(differences, level)
     return {
         "first": first,
         "second": second,
         "difference": found["value"],
         "low": found["low"],
         "high": found["high"],
-        "p_value": 2 * (1 - NormalDist().cdf(z)) if math.isfinite(z) else 0.0,
+        "p_value": exchange_test([np.rint(differences * steps).astype(np.int64)]),
     }
 
 
 def _mean(values: np.ndarray, level: float) -> dict[str, float]:
     mean = float(values.mean())
     error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
-    half = NormalDist().inv_cdf((1 + level) / 2) * error
-    return {"value": mean, "low": mean - half, "high": mean + half, "error": error}
+    _, low, high = adjusted_mean(values, level)
+    return {"value": mean, "low": min(low, mean), "high": max(high, mean), "error": error}
 
 
 def _verdict(difference: float, p_adjusted: float) -> str:
