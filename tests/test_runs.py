@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -153,6 +154,24 @@ def test_predictions_without_class_names_are_refused(run, predictions):
     tensors = {"logits": predictions.logits, "labels": predictions.labels}
     run.predictions_file("test").write_bytes(safetensors.numpy.save(tensors))
     with pytest.raises(RunError, match="cannot read the predictions"):
+        run.predictions("test")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("labels", np.array([1.0, 0.0]), "labels are float64, expected whole numbers"),
+        ("logits", np.array([[1, 2], [3, 1]]), "logits are int64, expected floating-point"),
+        ("class_names", [0, 1], "class_names are not all texts"),
+    ],
+)
+def test_predictions_of_another_kind_are_refused(run, predictions, field, value, message):
+    run.write_predictions("test", predictions, table_of(predictions))
+    written = {"logits": predictions.logits, "labels": predictions.labels, "class_names": ["NA", "001"]}
+    written[field] = value
+    metadata = {"class_names": json.dumps(written.pop("class_names"))}
+    run.predictions_file("test").write_bytes(safetensors.numpy.save(written, metadata))
+    with pytest.raises(RunError, match=f"cannot read the predictions.*{message}"):
         run.predictions("test")
 
 

@@ -44,8 +44,8 @@ WEIGHTS_FILE = "model.safetensors"
 MAX_RECORD_BYTES = 32 * 2**20
 """A larger `bundle.json` is not read; a thousand classes with their confusion matrix take far less."""
 
-LEAST_DIVISOR = 1e-9
-"""Of temperature and std: what float32 numbers are divided by must leave them finite."""
+LEAST_DIVISOR, LARGEST = 1e-9, 1e9
+"""Of temperature, std and mean: what float32 numbers are divided by must leave them finite, and not all 0."""
 
 LIBRARIES = ("numpy", "pillow", "torch", "torchvision", "timm", "lightning", "safetensors")
 """Libraries whose versions a bundle records, where they are installed."""
@@ -99,8 +99,8 @@ class BundleRecord(BaseModel):
         class_names: in the order of the network's K outputs; two classes for a network with one output,
             which speaks of the second.
         preprocess: how an image becomes the network's input.
-        temperature: logits are divided by it before softmax, at least `LEAST_DIVISOR`; 1 leaves them as they
-            are.
+        temperature: logits are divided by it before softmax, `LEAST_DIVISOR` to `LARGEST`; 1 leaves them
+            as they are.
         keys: name, shape and dtype of every array in `model.safetensors`.
         weights_sha256: checksum of `model.safetensors`.
         data: what the network was trained on.
@@ -118,7 +118,7 @@ class BundleRecord(BaseModel):
     initial_weights: str = "random"
     class_names: Annotated[tuple[Text, ...], Field(min_length=2)]
     preprocess: Preprocess
-    temperature: Annotated[float, Field(ge=LEAST_DIVISOR, allow_inf_nan=False)] = 1.0
+    temperature: Annotated[float, Field(ge=LEAST_DIVISOR, le=LARGEST, allow_inf_nan=False)] = 1.0
     keys: tuple[Key, ...]
     weights_sha256: Sha256
     data: TrainingData
@@ -144,13 +144,14 @@ class BundleRecord(BaseModel):
     @field_validator("preprocess")
     @classmethod
     def _statistics_fit(cls, preprocess: Preprocess) -> Preprocess:
-        for name, values in (("mean", preprocess.mean), ("std", preprocess.std)):
+        for name, values, least in (
+            ("mean", preprocess.mean, -LARGEST),
+            ("std", preprocess.std, LEAST_DIVISOR),
+        ):
             if len(values) != preprocess.channels:
                 raise ValueError(f"{len(values)} values of {name} for {preprocess.channels} channels")
-            if not all(math.isfinite(value) for value in values):
-                raise ValueError(f"{name} is {values}; expected finite numbers")
-        if min(preprocess.std) < LEAST_DIVISOR:
-            raise ValueError(f"std is {preprocess.std}; expected numbers of at least {LEAST_DIVISOR:g}")
+            if not all(least <= value <= LARGEST for value in values):
+                raise ValueError(f"{name} is {values}; expected numbers from {least:g} to {LARGEST:g}")
         return preprocess
 
     @model_validator(mode="after")

@@ -228,6 +228,7 @@ class Run(RunFiles):
             with safetensors.safe_open(path, "numpy") as file:
                 class_names = tuple(json.loads(file.metadata()["class_names"]))
                 logits, labels = file.get_tensor("logits"), file.get_tensor("labels")
+            _check_kinds(logits, labels, class_names)
         except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise RunError(
                 f"cannot read the predictions in {path}: {error}. Evaluate the model anew."
@@ -346,6 +347,22 @@ def _unreadable(path: Path, reason: object) -> NoReturn:
     cause = reason if isinstance(reason, Exception) else None
     text = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
     raise RunError(f"cannot read {path}: {text}.") from cause
+
+
+def _check_kinds(logits: np.ndarray, labels: np.ndarray, class_names: tuple[Any, ...]) -> None:
+    """Refuse what another program wrote as numbers or names of another kind.
+
+    Raises:
+        ValueError: says which.
+    """
+    for name, array, kinds, expected in (
+        ("logits", logits, "f", "floating-point"),
+        ("labels", labels, "iu", "whole"),
+    ):
+        if array.dtype.kind not in kinds:
+            raise ValueError(f"{name} are {array.dtype}, expected {expected} numbers")
+    if not all(isinstance(name, str) for name in class_names):
+        raise ValueError("class_names are not all texts")
 
 
 def _plain(name: str) -> str:

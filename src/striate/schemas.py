@@ -84,7 +84,7 @@ class Preprocess(BaseModel):
     interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    permute_pixels: int | None = None
+    permute_pixels: Annotated[int, Field(ge=0)] | None = None
     views: Views = "one"
 
     @property

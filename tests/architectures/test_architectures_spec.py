@@ -223,6 +223,11 @@ def test_two_layers_of_one_name_are_refused():
         ({"layers": ["flatten"], "outputs": "logits"}, "did you mean 'output'"),
         ({"layers": ["flatten"], "output": "logit_"}, "did you mean 'logit'"),
         ({"layers": ["flatten"], "output": ["logits"]}, "unknown output"),
+        ({"layers": ["flatten"], "output": "x"}, r"unknown output 'x'\."),
+        (
+            {"layers": [{"conv2d": {"out_channels": 2, "kernel_size": 3, "padding": 100_000}}]},
+            "padding.*a whole number from 0 to 65536, ",
+        ),
         ({"layers": ["flatten"], "name": ""}, "expected a short text"),
         ({"layers": ["flatten"], "name": "\x1b[31m"}, "expected a short text"),
         ({"layers": ["flatten"], "name": 3}, "name of a network is 3"),

@@ -80,6 +80,11 @@ def test_every_kind_that_is_written_agrees_with_torch():
     compare(EVERYTHING, SHAPE)
 
 
+def test_layers_may_be_called_like_the_ends_of_the_file():
+    layers = (Conv2d(4, 3, name="images"), ReLU(name="outputs"), Flatten(), Linear("num_classes"))
+    compare(Spec("ends", layers), (3, 8, 8))
+
+
 @pytest.mark.parametrize("name", ["lite0", "lite0-levels"])
 def test_the_embedded_networks_without_their_head_agree_with_torch(name):
     spec = backbones.find(name, size=(64, 64)).description

@@ -128,6 +128,12 @@ def test_logits_of_any_size_are_borne() -> None:
     assert fit_temperature(shifted) == pytest.approx(fit_temperature(known))
 
 
+@pytest.mark.parametrize("known", [drawn(100, 0.0), decided(60, 60, margin=1e3), decided(60, 60, margin=1e6)])
+def test_where_no_temperature_is_better_it_is_one(known) -> None:
+    """Logits all equal, or all right and saturated: the loss depends on nothing."""
+    assert fit_temperature(known) == 1
+
+
 def test_what_cannot_be_calibrated_is_refused() -> None:
     known = drawn(100)
     with pytest.raises(DataError, match="too few"):

@@ -70,6 +70,28 @@ def test_what_was_measured_from_that_probability_on_is_told(run, stripes, tmp_pa
     )
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        5,
+        {"answered": 5},
+        {"samples": 9, "answered": [{}]},
+        {"samples": 9, "answered": [{"threshold": "0.5", "answered": 9, "correct": 9}]},
+        {"samples": 9, "answered": [{"threshold": 0.5, "answered": "9", "correct": None}]},
+        {"samples": 0, "answered": [{"threshold": 0.5, "answered": 9, "correct": 9}]},
+        {"answered": [{"threshold": 0.5, "answered": 9, "correct": 9}]},
+    ],
+)
+def test_measurements_of_another_form_are_left_out(run, stripes, tmp_path, capsys, entry):
+    shutil.copytree(run.model, tmp_path / "model")
+    bundle.amend(tmp_path / "model", metrics={"test": entry})
+    command = ["predict", str(tmp_path / "model"), str(stripes), "--engine", "numpy", "--abstain", "0.5"]
+    assert cli.run([*command, "--quiet"]) == 0
+    text = capsys.readouterr().out
+    assert "are left to a person" in text
+    assert "test images" not in text
+
+
 @pytest.mark.parametrize("threshold", [-0.5, 1.5, 90, float("nan")])
 def test_thresholds_out_of_range_are_refused_before_anything_is_read(tmp_path, threshold):
     with pytest.raises(UserError, match="abstain"):

@@ -117,7 +117,8 @@ def check_padding(value: Any) -> Any:
         return pair(0)(value)
     except ValueError:
         raise ValueError(
-            "a whole number, [height, width], [[top, bottom], [left, right]], 'same' or 'valid'"
+            f"a whole number from 0 to {LARGEST}, [height, width], [[top, bottom], [left, right]] of such, "
+            "'same' or 'valid'"
         ) from None
 
 

@@ -131,9 +131,13 @@ def _place(layer: Layer, path: str, shape: Shape, num_classes: int) -> Step:
 
 
 def _check_input(spec: Spec, input_shape: Sequence[int], num_classes: int) -> None:
-    if len(input_shape) != 3 or min(input_shape) < 1 or prod(input_shape) > MAX_VALUES:
+    if len(input_shape) != 3 or min(input_shape) < 1:
         raise SpecError(
             f"the input shape is {tuple(input_shape)}; expected (channels, height, width), each at least 1."
+        )
+    if prod(input_shape) > MAX_VALUES:
+        raise SpecError(
+            f"the input shape is {tuple(input_shape)}; expected at most {MAX_VALUES} values for an image."
         )
     if num_classes < 2:
         raise SpecError(f"num_classes is {num_classes}; expected at least 2.")

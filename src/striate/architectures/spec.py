@@ -37,6 +37,8 @@ from striate.errors import SpecError, unknown_name
 from striate.schemas import OUTPUTS, Output
 
 MAX_LAYERS = 2_000
+_QUOTED = 40
+"""Letters of a wrong word at most that a message quotes."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}", re.ASCII)
 RESERVED = re.compile(r"shortcut|branch[0-9]+")
 """Names of the parts of blocks, which layers may not have."""
@@ -63,9 +65,7 @@ class Spec:
         if not isinstance(self.name, str) or not 0 < len(self.name) <= 100 or not self.name.isprintable():
             raise SpecError(f"the name of a network is {reprlib.repr(self.name)}; expected a short text.")
         if self.output not in OUTPUTS:
-            raise SpecError(
-                f"net {self.name!r}: {unknown_name('output', reprlib.repr(self.output), OUTPUTS)}"
-            )
+            raise SpecError(f"net {self.name!r}: {unknown_name('output', _brief(self.output), OUTPUTS)}")
         if not self.layers:
             raise SpecError(f"net {self.name!r} has no layers.")
         if _count(self.layers) > MAX_LAYERS:
@@ -93,7 +93,7 @@ class Spec:
             raise SpecError("a network's description needs a list of 'layers'.")
         for key in content:
             if key not in known:
-                raise SpecError(unknown_name("entry of a network's description", reprlib.repr(key), known))
+                raise SpecError(unknown_name("entry of a network's description", _brief(key), known))
         layers = parse_layers(content["layers"], "layers")
         return cls(content.get("name", name), layers, content.get("output", "logits"))
 
@@ -105,6 +105,11 @@ class Spec:
     def from_yaml(cls, text: str, *, name: str = "net") -> Self:
         """Return the spec that YAML `text` describes; a `SpecError` says what is wrong with it."""
         return cls.from_dict(yaml_text.load(text), name=name)
+
+
+def _brief(value: Any) -> Any:
+    """Return what a message may quote of `value`, which may be anything of any length."""
+    return value[:_QUOTED] if isinstance(value, str) else reprlib.repr(value)
 
 
 def _count(layers: Layers) -> int:

@@ -45,7 +45,7 @@ def to_onnx(
     kept = steps[: len(steps) if until is None else names.index(until)]
     graph = _Graph(weights)
     end = graph.chain(kept, "images")
-    graph.add("Identity", [end], "outputs")
+    graph.nodes.append(helper.make_node("Identity", [end], ["outputs"], name="outputs"))
     ends = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape])
         for name, shape in (("images", input_shape), ("outputs", kept[-1].output_shape))
@@ -58,7 +58,10 @@ def to_onnx(
 
 
 class _Graph:
-    """Nodes and tensors as they are gathered; every value has the path of the layer that puts it out.
+    """Nodes and tensors as they are gathered.
+
+    A value is called like the layer that puts it out, after a slash: no name of a layer begins so, and one
+    may be `images`.
 
     Args:
         weights: all weights and buffers by name.
@@ -77,10 +80,11 @@ class _Graph:
             value = WRITERS[type(step.layer)](self, step, value)
         return value
 
-    def add(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
-        """Write one node and return the name of its output."""
+    def add(self, operator: str, inputs: Sequence[str], path: str, **attributes: Any) -> str:
+        """Write the node of the layer at `path` and return the name of its output."""
         from onnx import helper
 
+        output = f"/{path}"
         self.nodes.append(helper.make_node(operator, inputs, [output], name=output, **attributes))
         return output
 

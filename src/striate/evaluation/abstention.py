@@ -49,6 +49,30 @@ def at_least(points: Sequence[Mapping[str, Any]], threshold: float) -> Mapping[s
     return next((point for point in points if point["threshold"] >= threshold and point["answered"]), None)
 
 
+def points_of(entry: Any) -> Sequence[Mapping[str, Any]]:
+    """Return the points of a split's metrics, ascending; none where it has none, or where any cannot be.
+
+    Args:
+        entry: from a bundle, which another program may have written: anything that JSON can hold.
+    """
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("answered"), list):
+        return ()
+    points = entry["answered"]
+    return points if all(_is_point(point, entry.get("samples")) for point in points) else ()
+
+
+def _is_point(point: Any, samples: Any) -> bool:
+    """Whether this is a threshold with counts of which none is larger than the one before."""
+    if not isinstance(point, Mapping) or not _is_number(point.get("threshold"), int | float):
+        return False
+    counts = (samples, point.get("answered"), point.get("correct"))
+    return all(_is_number(count, int) for count in counts) and samples >= counts[1] >= counts[2] >= 0
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
 def check_threshold(threshold: float) -> float:
     """Return the probability below which an image is left to a person.
 

@@ -35,7 +35,7 @@ def fit_temperature(predictions: Predictions) -> float:
         predictions: logits as the network put them out; images without a label do not count.
 
     Returns:
-        Within `LOWEST` and `HIGHEST`; 1 leaves probabilities as they are.
+        Within `LOWEST` and `HIGHEST`; 1, which leaves probabilities as they are, where no other is better.
 
     Raises:
         DataError: fewer than `LEAST_IMAGES` labelled images, or as `labelled`.
@@ -51,6 +51,8 @@ def fit_temperature(predictions: Predictions) -> float:
         """Derivative of the log loss by 1 / temperature."""
         return _mean_logit(known, inverse) - target
 
+    if slope(1.0) == 0:  # also where nothing depends on it: logits all equal, or all right and saturated
+        return 1.0
     if slope(1 / HIGHEST) >= 0:
         return HIGHEST
     if slope(1 / LOWEST) <= 0:

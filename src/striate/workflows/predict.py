@@ -31,7 +31,7 @@ class Abstention:
         abstained: bool (N,).
         expected: share of the answers that the probabilities promise to be right; None without an answer.
         measured: what the test images of the training (validation without any) came to from that probability
-            on: `split`, `samples`, `answered`, `correct`; None where the bundle holds none.
+            on: `split`, `samples`, `threshold`, `answered`, `correct`; None where the bundle holds none.
         calibrated: whether the probabilities were calibrated.
     """
 
@@ -134,11 +134,12 @@ def _abstain(predictions: Predictions, threshold: float, record: BundleRecord) -
 
 def _measured(metrics: Mapping[str, Any], threshold: float) -> Mapping[str, Any] | None:
     """Return what was measured from `threshold` on, of the test images if there are any."""
-    from striate.evaluation.abstention import at_least
+    from striate.evaluation.abstention import at_least, points_of
 
     for split in ("test", "val"):
-        entry = metrics.get(split, {})
-        point = at_least(entry.get("answered", ()), threshold)
+        entry: Any = metrics.get(split)
+        point = at_least(points_of(entry), threshold)
         if point is not None:
-            return {"split": split, "samples": entry["samples"], **point}
+            counts = {name: point[name] for name in ("threshold", "answered", "correct")}
+            return {"split": split, "samples": entry["samples"], **counts}
     return None
