@@ -6,6 +6,7 @@ Needs Chromium on the path; without it these tests are skipped, or fail where ST
 import io
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -547,6 +548,30 @@ def test_the_page_prints_whole_on_a4(open_page, pages) -> None:
             " && getComputedStyle(e).overflowX !== 'visible').length"
         )
         assert cut == 0
+
+
+def test_marks_of_many_classes_are_squares_that_print(open_page, many) -> None:
+    page = open_page(render(many))
+    page.emulate_media(media="print")
+    marks = page.locator(".overview g path").evaluate_all(
+        """paths => paths.map(path => [
+             path.getTotalLength(), path.getAttribute("d").split("M").length - 1,
+             parseFloat(getComputedStyle(path).strokeWidth), getComputedStyle(path).strokeLinecap])"""
+    )
+    assert marks
+    for length, count, thickness, ends in marks:
+        assert length == pytest.approx(count * thickness) != 0
+        assert ends == "butt"
+
+
+LONG_NAMES = ("Tomato___Tomato_Yellow_Leaf_Curl_Virus", "Cherry_(including_sour)___Powdery_mildew", "a", "b")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_names_keep_off_the_numbers(open_page, four, width) -> None:
+    page = open_page(render(replace(four, class_names=LONG_NAMES)), width=width)
+    over = page.locator(f"{ROWS} .name").evaluate_all("all => all.map(n => n.scrollWidth - n.clientWidth)")
+    assert max(over) <= 0
 
 
 def test_folded_images_are_printed_too(open_page, report) -> None:

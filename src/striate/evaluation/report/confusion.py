@@ -188,9 +188,12 @@ def _overview(counts: np.ndarray) -> str:
             here = (looks == look) & ((true == predicted) == right)
             if here.any():
                 cells = zip(predicted[here].tolist(), true[here].tolist(), strict=True)
-                path = "".join(f"M{column} {row}h0" for column, row in cells)  # a dot: square line ends
+                path = "".join(f"M{column} {row}h{mark:g}" for column, row in cells)
                 parts.append(svg.element("path", d=path, class_=f"{'r' if right else 'w'}{look + 1}"))
-    marks = svg.element("g", "".join(parts[1:]), transform="translate(.5 .5)", stroke_width=mark)
+    place = (
+        f"translate({(1 - mark) / 2:g} .5)"  # lines as long as they are thick: squares, in the cells' middle
+    )
+    marks = svg.element("g", "".join(parts[1:]), transform=place, stroke_width=mark)
     share = wording.percent(float(np.trace(counts) / max(1, counts.sum())))
     description = (
         f"Confusion matrix of {classes} classes: {share} of the images lie on the diagonal. The pairs of "
