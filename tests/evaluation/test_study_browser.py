@@ -93,6 +93,35 @@ def test_a_click_on_a_disagreement_shows_its_images(open_page, comparison):
     assert shown.locator("svg.map").count() == 3
 
 
+SQUARED = {"network": {"output": "probability"}}
+LOGIT = {"network": {"output": "logit"}}
+BCE = {"network": {"output": "probability"}, "settings": {"loss": "bce"}}
+
+
+@pytest.mark.parametrize(("base", "drawn"), [(SQUARED, 1), (LOGIT, 2), (BCE, 2)])
+def test_losses_of_different_kinds_share_no_axis(comparison, base, drawn):
+    result, gallery, _ = comparison
+    runs = [entry["runs"] for entry in result["entries"]]
+    entries = [
+        Entry("base", tuple(runs[0]), histories=(history(),), **base),
+        Entry("other", tuple(runs[1]), histories=(history(),), network={"output": "logits"}),
+    ]
+    html = page.render(result, entries, gallery, {})
+    assert html.count('class="chart"') == drawn
+    assert ("Losses are not drawn" in html) == (drawn == 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(1, "1 set of answers has"), (30, "30 different sets of answers have")]
+)
+def test_looks_count_answers_and_not_models(comparison, count, text):
+    result, gallery, _ = comparison
+    entries = [Entry(entry["name"], tuple(entry["runs"])) for entry in result["entries"]]
+    sets = [result["sets"][0] | {"looks": count}]
+    html = page.render(result | {"sets": sets}, entries, gallery, {})
+    assert f"<b>{text} been scored on the test images</b>" in html
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(open_page, comparison, robust, scheme):
     for html in (comparison[2], robust):

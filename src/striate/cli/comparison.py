@@ -31,9 +31,10 @@ def show_comparison(found: Comparison | Study) -> None:
     _show_differences(console, found.result)
     for entry in found.result["sets"]:
         if entry["looks"]:
-            models = "model has" if entry["looks"] == 1 else "models have"
+            one = entry["looks"] == 1
+            answers = "1 set of answers has" if one else f"{entry['looks']:,} different sets of answers have"
             console.print(
-                f"{entry['looks']:,} {models} been scored on the {cell(entry['name'])} images so far",
+                f"{answers} been scored on the {cell(entry['name'])} images so far",
                 soft_wrap=True,
             )
     console.print(f"page: {one_line(str(found.page))}", soft_wrap=True, markup=False)

@@ -154,10 +154,14 @@ def _section(
         for end in ("first", "second")
     )
     histories = entries[row["first"]].histories, entries[row["second"]].histories
+    losses = tuple(_loss(entries[row[end]]) for end in ("first", "second"))
+    apart = losses[0] != losses[1]
+    titles = {"loss": "Loss: lower is better", "accuracy": "Accuracy: higher is better"}
     curves = [
         {"title": title, "drawing": drawing}
-        for quantity, title in (("loss", "Loss: lower is better"), ("accuracy", "Accuracy: higher is better"))
-        if (drawing := charts.curves_beside(*histories, quantity, names)) is not None
+        for quantity, title in titles.items()
+        if not (apart and quantity == "loss")
+        and (drawing := charts.curves_beside(*histories, quantity, names)) is not None
     ]
     return {
         "number": number,
@@ -165,11 +169,27 @@ def _section(
         "row": row,
         "sentence": wording.pair_sentence(result, row),
         "curves": curves,
+        "losses": _no_losses(names, losses) if apart and curves else "",
         "kept": [wording.epochs_kept(entries[row[end]]) for end in ("first", "second")],
         "maps": _maps(ours, base, classes, names) if len(classes) <= charts.MAP_CLASSES else [],
         "moved": _moved(ours, base, classes),
         "runs": min(len(result["entries"][row[end]]["runs"]) for end in ("first", "second")),
     }
+
+
+def _loss(entry: Entry) -> str:
+    """Return what its losses are. Cross-entropy, nll and bce are one number, of different outputs."""
+    name = entry.settings.get("loss", "auto")
+    by_output = entry.network.get("output") == "probability"  # whose loss is squared-error if none is named
+    squared = name == "squared-error" or (name == "auto" and by_output)
+    return "a squared error" if squared else "a cross-entropy"
+
+
+def _no_losses(names: tuple[str, str], losses: tuple[str, ...]) -> str:
+    return (
+        f"Losses are not drawn: that of '{names[0]}' is {losses[0]}, that of '{names[1]}' {losses[1]}, and "
+        "these have no scale in common."
+    )
 
 
 def _maps(
