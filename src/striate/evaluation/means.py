@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from striate.evaluation.bootstrap import percentiles
+from striate.evaluation.bootstrap import percentiles, skewed_limits
 from striate.evaluation.calibration import chance_error, expected_error, expected_excess, gaps, reliability
 from striate.evaluation.labelled import Scores
 
@@ -65,8 +65,8 @@ def _mean(
 ) -> dict[str, float | None]:
     n = len(values)
     alone = _deviation_of_singles(values, scores, level)
-    low, high = percentiles(sums / n, level)
-    return _interval(float(values.mean()), (float(low), float(high)), alone, most, certain=n > 1)
+    limits = skewed_limits(float(values.mean()), sums / n, level)
+    return _interval(float(values.mean()), limits, alone, most, certain=n > 1)
 
 
 def _interval(
