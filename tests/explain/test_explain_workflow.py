@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from conftest import draw
 from striate.cli import run
 from striate.errors import DataError, UserError
 from striate.explain import Subject, class_maps
+from striate.workflows.explain_folder import name_of
 from striate.workflows.listener import Listener
 
 
@@ -92,7 +94,35 @@ def test_command_prints_verdicts_and_numbers(
 
 def test_nothing_readable_is_an_error(model: Path, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none of the 1 images could be read.*not a JPEG"):
-        striate.explain(model, photos / "broken.jpg", out=tmp_path / "out")
+        striate.explain(model, photos / "broken.jpg", out=tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_refusal_leaves_no_folder_and_takes_none_away(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    for out in (None, "new/out", "mine"):
+        with pytest.raises(UserError, match="something else happens"):
+            striate.explain(model, photos, method="cam", layer="relu1", out=out)
+    assert (tmp_path / "mine").is_dir()
+    assert not (tmp_path / "new").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_folders_are_called_after_the_run_or_the_folder_of_the_model(
+    model: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(model, "runs/leaves/model")
+    Path("runs/leaves/run.json").write_text("{}")
+    shutil.copytree(model, "exports/rust")
+    for place, name in (("runs/leaves", "leaves"), ("runs/leaves/model", "leaves"), ("exports/rust", "rust")):
+        shown = striate.explain(place, photos, trust=False)
+        assert shown.folder.name.startswith(f"{name}-explain")
+        assert striate.show_kernels(place).folder.name.startswith(f"{name}-kernels")
+    assert name_of("lite0", "lite0") == "lite0"
 
 
 def test_pictures_are_not_written_among_the_images(model: Path, photos: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from striate import files
 from striate.errors import DataError, UserError
 from striate.report_file import ReportFile
-from striate.workflows.explain_folder import choose_folder, picture_name
+from striate.workflows.explain_folder import made_folder, name_of, picture_name
 from striate.workflows.listener import Listener
 from striate.workflows.subjects import find_subject, worst_errors
 
@@ -85,7 +85,8 @@ def explain(
         method: one of `striate.explain.METHODS`.
         layer: name or number of the layer to look at; by default the last convolution.
         trust: whether each map gets a trust card.
-        out: folder to write; by default `runs/<model>-explain`, with a number where that is taken.
+        out: folder to write; by default `runs/<name of the run, or of the model's folder>-explain`, with a
+            number where that is taken.
         device: of torch: "auto", "cpu", "cuda" or "mps".
         seed: of the trust cards' draws.
         listener: hears how it goes.
@@ -103,17 +104,11 @@ def explain(
     layer_for(subject, method, layer)
     problems: list[tuple[str, str]] = []
     found = _find_images(model, images, errors, problems)
-    folder = choose_folder(f"{subject.name}-explain", out, images)
-    for text in (*subject.warnings, *_costs(subject, method, layer)):
-        listener.message(text)
-    explanations = _explain_all(subject, request, found, problems, listener)
-    for path, reason in problems:
-        listener.message(f"{path}: {reason}")
-    if not explanations:
-        raise DataError(
-            f"none of the {len(problems)} images could be read; the first: {': '.join(problems[0])}."
-        )
-    return _write(folder, subject, explanations, problems, listener)
+    with made_folder(f"{name_of(model, subject.name)}-explain", out, images) as folder:
+        for text in (*subject.warnings, *_costs(subject, method, layer)):
+            listener.message(text)
+        explanations = _explain_all(subject, request, found, problems, listener)
+        return _write(folder, subject, explanations, problems, listener)
 
 
 def _find_images(
@@ -174,6 +169,12 @@ def _explain_all(
     for explanation in found:
         explanations.append(explanation)
         listener.stage("explaining", len(explanations), total)
+    for path, reason in problems:
+        listener.message(f"{path}: {reason}")
+    if not explanations:
+        raise DataError(
+            f"none of the {len(problems)} images could be read; the first: {': '.join(problems[0])}."
+        )
     return explanations
 
 

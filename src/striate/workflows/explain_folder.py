@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from striate import files
+from striate import bundle, files
+from striate.runs import Run
 
 PathLike = str | os.PathLike[str]
 STEM = 40
@@ -34,6 +36,41 @@ def choose_folder(
         if files.make_new_folder(folder):
             return folder
         number += 1
+
+
+@contextlib.contextmanager
+def made_folder(
+    name: str, out: PathLike | None, images: PathLike | Sequence[PathLike] | None = None
+) -> Iterator[Path]:
+    """Give the folder of `choose_folder`; where the block fails with nothing written, no new folder stays."""
+    near = Path("runs") if out is None else Path(out)
+    new = {path for path in (near, *near.parents) if not path.exists()}
+    folder = choose_folder(name, out, images)
+    if out is None:
+        new.add(folder)
+    try:
+        yield folder
+    except BaseException:
+        for path in (folder, *folder.parents):
+            if path not in new or any(path.iterdir()):
+                break
+            path.rmdir()
+        raise
+
+
+def name_of(model: PathLike, known_as: str) -> str:
+    """Return what the folder about a model is called after: its run, its own folder, or its name.
+
+    Args:
+        model: folder of a bundle or run, or the name of a pretrained network.
+        known_as: what the network calls itself.
+    """
+    if not Path(model).exists():
+        return known_as
+    folder = bundle.find(model).resolve()
+    run = Run(folder.parent)
+    in_run = folder == run.model and (run.facts_file.is_file() or run.config_file.is_file())
+    return (folder.parent if in_run else folder).name or known_as
 
 
 def picture_name(number: str, name: str) -> str:

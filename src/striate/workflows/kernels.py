@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from striate import files
 from striate.report_file import ReportFile
-from striate.workflows.explain_folder import choose_folder
+from striate.workflows.explain_folder import choose_folder, name_of
 from striate.workflows.kernel_course import course_of
 from striate.workflows.subjects import find_subject
 
@@ -49,7 +49,8 @@ def show_kernels(model: PathLike, *, out: PathLike | None = None, device: str = 
 
     Args:
         model: folder of a bundle or run, or the name of a pretrained network.
-        out: folder to write; by default `runs/<model>-kernels`, with a number where that is taken.
+        out: folder to write; by default `runs/<name of the run, or of the model's folder>-kernels`, with a
+            number where that is taken.
         device: of torch: "auto", "cpu", "cuda" or "mps".
 
     Raises:
@@ -62,7 +63,7 @@ def show_kernels(model: PathLike, *, out: PathLike | None = None, device: str = 
 
     subject = find_subject(os.fspath(model), device)
     kernels = first_kernels(subject, course_of(Path(model)))
-    folder = choose_folder(f"{subject.name}-kernels", out)
+    folder = choose_folder(f"{name_of(model, subject.name)}-kernels", out)
     film = folder / FILM if len(kernels.course) > 1 else None
     if film is not None:
         files.write_bytes(film, kernels.film())
