@@ -103,7 +103,7 @@ def test_the_quick_test_judges_as_shuffles_do(gather, told):
 def test_the_quick_test_raises_few_alarms_among_few_images(gather):
     """24 images of two classes whose sizes and colours say nothing."""
     alarms = 0
-    for seed in range(40):
+    for seed in range(14):
         generator = np.random.default_rng(seed)
         sides, tints = generator.integers(16, 40, (24, 2)), generator.integers(60, 200, (24, 3))
         contents = {
@@ -114,4 +114,4 @@ def test_the_quick_test_raises_few_alarms_among_few_images(gather):
         }
         found = find_shortcuts(gather(contents), shuffles=0)
         alarms += any(shortcut.strength != "none" for shortcut in found)
-    assert alarms <= 3
+    assert alarms <= 2

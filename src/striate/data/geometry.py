@@ -41,7 +41,8 @@ def choose_size(
         sizes = f"{widths[0]} x {heights[0]}"
     else:
         sizes = f"{widths.min()} to {widths.max()} wide and {heights.min()} to {heights.max()} high"
-    return side, side, f"Images are {sizes} pixels; they become {side} x {side}. Choose with --image-size."
+    shrunk = f"from scratch they become {side} x {side}"
+    return side, side, f"Images are {sizes} pixels; {shrunk}. Choose with --image-size."
 
 
 def cut_away(widths: np.ndarray, heights: np.ndarray, preprocess: Preprocess) -> np.ndarray:
