@@ -2,6 +2,7 @@ import os
 import resource
 import stat
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,32 @@ def test_files_that_belong_together_are_all_written_or_none(tmp_path):
         files.write_several({first: b"new", second: bytes(10_000)})
     assert first.read_bytes() == b"old"
     assert not second.exists()
+
+
+def test_links_are_followed_and_stay(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("there", "not-yet"):
+        target, link = tmp_path / "elsewhere" / name, tmp_path / f"to-{name}"
+        if name == "there":
+            target.write_bytes(b"old")
+        link.symlink_to(target)
+        files.write_bytes(link, b"new")
+        assert link.is_symlink()
+        assert target.read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path / "elsewhere")) == ["not-yet", "there"]
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "to-pipe").symlink_to("pipe")
+    for name in ("folder", "loop", "pipe", "to-pipe"):
+        with pytest.raises(UserError, match=rf"cannot write .*{name}: it is (a folder|no ordinary file)\."):
+            files.write_several({tmp_path / "fine": b"new", tmp_path / name: b"new"})
+    with pytest.raises(UserError, match="no ordinary file"):
+        files.write_bytes(Path(os.devnull), b"new")
+    assert sorted(os.listdir(tmp_path)) == ["folder", "loop", "pipe", "to-pipe"]
 
 
 def test_written_files_have_the_permissions_of_ordinary_files(tmp_path):

@@ -20,8 +20,11 @@ from striate.errors import UserError
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically.
 
+    A link is followed: what it leads to is replaced, and it stays.
+
     Raises:
-        UserError: the file cannot be written (disk full, no permission, no such folder).
+        UserError: the file cannot be written (disk full, no permission, no such folder), or something else
+            than a file is there.
     """
     write_several({path: content})
 
@@ -35,6 +38,8 @@ def write_several(contents: Mapping[Path, bytes]) -> None:
     Raises:
         UserError: one of the files cannot be written.
     """
+    for path in contents:
+        check_file(path)
     try:
         _replace(contents)
     except OSError as error:
@@ -53,6 +58,18 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` to `path` as indented JSON, atomically; NaN and infinity are refused."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def check_file(path: Path) -> None:
+    """Refuse to write in place of what is no ordinary file, or to a link that leads to none.
+
+    Raises:
+        UserError: there is a folder, a device, a pipe or a link that leads back to itself.
+    """
+    there = os.path.exists(path) or os.path.islink(os.path.realpath(path))
+    if there and not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "no ordinary file"
+        raise UserError(f"cannot write {path}: it is {kind}. Choose another --out.")
 
 
 def check_apart(folder: Path, images: str | os.PathLike[str]) -> None:
@@ -109,9 +126,10 @@ def _cannot_create(folder: Path, error: OSError) -> UserError:
 
 
 def _replace(contents: Mapping[Path, bytes]) -> None:
-    temporaries = {path: path.parent / f".striate-{secrets.token_hex(8)}.tmp" for path in contents}
+    files = {Path(os.path.realpath(path)): content for path, content in contents.items()}
+    temporaries = {path: path.parent / f".striate-{secrets.token_hex(8)}.tmp" for path in files}
     try:
-        for path, content in contents.items():
+        for path, content in files.items():
             _write_synced(temporaries[path], content)
         for path, temporary in temporaries.items():
             os.replace(temporary, path)

@@ -293,6 +293,13 @@ def test_what_is_no_image_is_a_type_error(classifier: Classifier, images: Any) -
         classifier.predict(images)
 
 
+def test_tensors_of_short_floats_are_images_too(classifier: Classifier, preprocess: Preprocess) -> None:
+    image = torch.rand(preprocess.input_shape, generator=torch.Generator().manual_seed(0))
+    for dtype in (torch.bfloat16, torch.float16):
+        short = image.to(dtype)
+        assert classifier.predict(short) == classifier.predict(short.float())
+
+
 def test_unreadable_image_is_named(classifier: Classifier, tmp_path: Path, preprocess: Preprocess) -> None:
     paths = save_images(tmp_path / "images", make_images(3, preprocess))
     paths[1].write_bytes(paths[1].read_bytes()[:30])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 
 import striate
 from striate import bundle, cli, schemas
+from striate.cli.results import abstention_lines
 from striate.errors import UserError
 from striate.runs import Run
+from striate.workflows.predict import Abstention
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,42 @@ def test_measurements_of_another_form_are_left_out(run, stripes, tmp_path, capsy
     text = capsys.readouterr().out
     assert "are left to a person" in text
     assert "test images" not in text
+
+
+@pytest.mark.parametrize(
+    ("n", "left", "texts"),
+    [
+        (1, 0, ["0 of 1 image are left to a person", "the one answer is right with a probability of 75.0%"]),
+        (2, 1, ["1 of 2 images is left to a person: its class", "the other answer is right with a prob"]),
+        (3, 1, ["1 of 3 images is left to a person", "75.0% of the other 2 answers are right."]),
+    ],
+)
+def test_few_images_are_counted_in_the_singular(n, left, texts):
+    lines = abstention_lines(Abstention(0.5, np.arange(n) < left, 0.75, None, True))
+    assert len(lines) == len(texts)
+    for line, text in zip(lines, texts, strict=True):
+        assert text in line
+
+
+def test_the_console_shows_names_as_they_are_and_the_table_guards_them(run, stripes, tmp_path, capsys):
+    shutil.copytree(run.model, tmp_path / "model")
+    record = json.loads((tmp_path / "model" / bundle.RECORD_FILE).read_text())
+    record["class_names"] = ["=across", "@do\x1bwn"]
+    (tmp_path / "model" / bundle.RECORD_FILE).write_text(json.dumps(record))
+    (tmp_path / "-x.png").write_bytes((stripes / "across" / "000.png").read_bytes())
+    command = ["predict", str(tmp_path / "model"), str(tmp_path / "-x.png"), "--engine", "numpy", "-q"]
+    assert cli.run(command) == 0
+    shown = capsys.readouterr().out
+    assert "'" not in shown
+    assert "=across" in shown or r"@do\x1bwn" in shown
+    assert cli.run([*command, "--out", str(tmp_path / "named.csv")]) == 0
+    assert schemas.read_table(tmp_path / "named.csv")["predicted"][0][:2] in ("'=", "'@")
+
+
+def test_what_is_no_file_is_refused_before_anything_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="it is no ordinary file"):
+        striate.predict(tmp_path / "no-model", tmp_path, out=tmp_path / "pipe")
 
 
 @pytest.mark.parametrize("threshold", [-0.5, 1.5, 90, float("nan")])

@@ -154,7 +154,8 @@ class Findings:
         if self.doubts:
             said.append(f"The labels of {_count(len(self.doubts), 'image')} contradict images like them.")
         if self.outliers:
-            said.append(f"{_count(len(self.outliers), 'image')} resemble no other image.")
+            verb = "resembles" if len(self.outliers) == 1 else "resemble"
+            said.append(f"{_count(len(self.outliers), 'image')} {verb} no other image.")
         if self.near:
             said.append(f"{_count(len(self.near), 'further pair')} of images have almost the same features.")
         return said

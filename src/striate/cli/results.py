@@ -110,30 +110,33 @@ def show_predictions(result: PredictionTable, out: Path | None) -> None:
 def _predictions(result: PredictionTable) -> Table:
     """A row an image; what is left to a person has its guess in brackets."""
     table = _table(("image", "predicted", "probability"))
-    rows = result.table[["image", "predicted", "probability"]].itertuples(index=False)
+    found = result.predictions  # its names are as they are; those of the table are guarded for spreadsheets
+    rows = zip(found.images, found.predicted, result.table["probability"], strict=True)
     for number, (image, predicted, probability) in enumerate(rows):
         left = result.abstention is not None and result.abstention.abstained[number]
-        name = f"? ({predicted})" if left else predicted
-        table.add_row(cell(image), cell(name), f"{float(probability):.1%}")
+        name = found.class_names[predicted]
+        table.add_row(cell(image), cell(f"? ({name})" if left else name), f"{float(probability):.1%}")
     return table
 
 
 def abstention_lines(found: Abstention) -> list[str]:
     """Say how many images are left to a person, and what the other answers are worth."""
     left, n = int(found.abstained.sum()), len(found.abstained)
-    lines = [
-        f"{left:,} of {n:,} images are left to a person: their class is less than "
-        f"{100 * found.threshold:.6g}% probable."
-    ]
+    whose = "is left to a person: its" if left == 1 else "are left to a person: their"
+    noun = "image" if n == 1 else "images"
+    lines = [f"{left:,} of {n:,} {noun} {whose} class is less than {100 * found.threshold:.6g}% probable."]
     if found.expected is not None:
-        lines.append(
-            f"By its probabilities, {found.expected:.1%} of the other {n - left:,} answers are right."
-        )
+        share = f"{found.expected:.1%}"
+        told = f"{share} of the other {n - left:,} answers are right"
+        if n - left == 1:
+            told = f"the {'other' if left else 'one'} answer is right with a probability of {share}"
+        lines.append(f"By its probabilities, {told}.")
     if found.measured is not None:
         known = found.measured
         share, right = known["answered"] / known["samples"], known["correct"] / known["answered"]
+        noun = "image" if known["samples"] == 1 else "images"
         lines.append(
-            f"Of its {known['samples']:,} {known['split']} images, it was as sure of {share:.1%}, "
+            f"Of its {known['samples']:,} {known['split']} {noun}, it was as sure of {share:.1%}, "
             f"and {right:.1%} of these were right."
         )
     if not found.calibrated:

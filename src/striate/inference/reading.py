@@ -87,7 +87,9 @@ def _as_sequence(images: Any) -> Sequence[Any]:
 
 def _as_item(image: Any) -> Item:
     if _is_tensor(image):
-        array: np.ndarray = image.detach().cpu().numpy()
+        tensor = image.detach().cpu()
+        short = tensor.is_floating_point() and tensor.element_size() < 4  # NumPy has no bfloat16
+        array: np.ndarray = (tensor.float() if short else tensor).numpy()
         return array.transpose(1, 2, 0) if array.ndim == 3 else array
     if isinstance(image, str | Path | Image.Image | np.ndarray):
         return image

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from striate import schemas
+from striate import files, schemas
 from striate.errors import DataError, UserError
 from striate.workflows.listener import Listener
 
@@ -97,6 +97,8 @@ def predict(
         check_threshold(abstain)
     if out is not None and not Path(out).absolute().parent.is_dir():
         raise UserError(f"cannot write {out}: there is no folder {Path(out).parent}.")
+    if out is not None:
+        files.check_file(Path(out))
     paths, problems = list_images([Path(path) for path in given])
     classifier = load(Path(model), device, engine)
     predictions = classifier.predict_files(
