@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from striate.cli import bench, explain, fields, filters, lesson, recipes, studies
 from striate.cli.options import Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
+from striate.cli.stopping import InterruptError
 from striate.cli.text import has_frames
 from striate.config import DataConfig, TrainConfig, TransferConfig, VerifyConfig
 from striate.version import __version__
@@ -18,6 +19,13 @@ from striate.version import __version__
 
 class Commands(TyperGroup):
     """Commands of which one has a name of two words: `data audit`. A folder of that name is `./audit`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; raise `InterruptError` where it is interrupted."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise InterruptError from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         """Return the command that the first word, or the first two, name, and the remaining words."""

@@ -77,11 +77,9 @@ class ConsoleListener(Listener):
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close_training()
         self._progress.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self.console.print("striate: interrupted.")
 
     def stage(self, name: str, done: int, total: int) -> None:
         """Show `done` of `total`, with the rate unknown."""

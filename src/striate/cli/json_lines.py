@@ -66,10 +66,8 @@ class JsonListener(Listener):
         self._redirection.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
-        self._redirection.__exit__(kind, *rest)
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._write("error", kind="KeyboardInterrupt", text="interrupted.", status=130)
+    def __exit__(self, *error: Any) -> None:
+        self._redirection.__exit__(*error)
 
     def _write(self, event: str, **values: Any) -> None:
         write(self._stream, event, **values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from types import FrameType
@@ -13,6 +14,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupts:
     """Notes SIGINT and SIGTERM while it is entered; the second SIGINT is a `KeyboardInterrupt` as usual.
 
+    Whoever handled a signal before hears of it too, but cannot interrupt with it.
     Outside the main thread, where Python allows no handlers, it notes nothing.
 
     Attributes:
@@ -37,3 +39,7 @@ class Interrupts:
         if self.requested and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
+        previous = self._previous[signal.Signals(number)]
+        if callable(previous):
+            with contextlib.suppress(KeyboardInterrupt):
+                previous(number, frame)
