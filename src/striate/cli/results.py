@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from striate.cli.text import one_line
+from striate.schemas import unguard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,12 +111,13 @@ def show_predictions(result: PredictionTable, out: Path | None) -> None:
 def _predictions(result: PredictionTable) -> Table:
     """A row an image; what is left to a person has its guess in brackets."""
     table = _table(("image", "predicted", "probability"))
-    found = result.predictions  # its names are as they are; those of the table are guarded for spreadsheets
-    rows = zip(found.images, found.predicted, result.table["probability"], strict=True)
+    rows = result.table[["image", "predicted", "probability"]].itertuples(index=False)
     for number, (image, predicted, probability) in enumerate(rows):
         left = result.abstention is not None and result.abstention.abstained[number]
-        name = found.class_names[predicted]
-        table.add_row(cell(image), cell(f"? ({name})" if left else name), f"{float(probability):.1%}")
+        name = unguard(predicted)  # the table guards names for spreadsheets
+        table.add_row(
+            cell(unguard(image)), cell(f"? ({name})" if left else name), f"{float(probability):.1%}"
+        )
     return table
 
 
