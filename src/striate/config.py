@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -145,7 +146,9 @@ class TrainConfig(TransferConfig, DataConfig):
     """Everything that determines a training run."""
 
     recipe: str | None = Field(
-        None, description="settings that go well together: fast, or a YAML file; other options come first"
+        None,
+        description="settings that go well together: fast, photos-scratch, or a YAML file; other options "
+        "come first",
     )
     target: float | None = Field(
         None, gt=0, le=1, description="recipe: accuracy that decides how much is trained, such as 0.94"
@@ -370,6 +373,20 @@ def make(kind: type[Model], settings: dict[str, Any]) -> Model:
         raise UserError(_explain(kind, error)) from None
 
 
+def check_alone(kind: type[BaseModel], settings: dict[str, Any]) -> None:
+    """Make sure that each of `settings`, all of the given `kind`, can be, whatever the others are.
+
+    Raises:
+        UserError: names the first that cannot.
+    """
+    try:
+        kind.model_validate(settings)
+    except ValidationError as error:
+        for found in error.errors(include_url=False):
+            if found["loc"] and found["loc"][0] in settings:
+                raise UserError(_explain_one(kind, found)) from None
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read the settings written by `write` (a YAML mapping); they are validated by `make`."""
     from striate import yaml_files
@@ -394,8 +411,12 @@ def write(path: Path, config: TrainConfig) -> None:
 
 
 def _explain(kind: type[BaseModel], error: ValidationError) -> str:
-    """Turn pydantic's findings into one line: setting, what came, what was expected."""
-    found = error.errors(include_url=False)[0]
+    """Turn pydantic's findings into one line."""
+    return _explain_one(kind, error.errors(include_url=False)[0])
+
+
+def _explain_one(kind: type[BaseModel], found: Mapping[str, Any]) -> str:
+    """Return a finding of pydantic's as a line: setting, what came, what was expected."""
     name = str(found["loc"][0]).replace("_", "-") if found["loc"] else ""
     if found["type"] == "missing":
         return f"{name} is missing: expected {kind.model_fields[str(found['loc'][0])].description}."

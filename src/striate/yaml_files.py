@@ -6,6 +6,9 @@ from typing import Any
 
 import yaml
 
+MAX_CHARACTERS = 1_000_000
+"""Of a file with settings, which takes some hundred; a longer one is not parsed, which could take minutes."""
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice, of which it would take the last without a word."""
@@ -27,8 +30,10 @@ def parse(text: str) -> Any:
     """Return what the YAML in `text` holds.
 
     Raises:
-        ValueError: it is not valid; the message is one line.
+        ValueError: it is not valid, or longer than `MAX_CHARACTERS`; the message is one line.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"it has {len(text)} characters; at most {MAX_CHARACTERS} are read")
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:

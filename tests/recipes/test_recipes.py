@@ -150,13 +150,36 @@ def test_a_target_beyond_the_recipe_is_said_so(own: str) -> None:
         (("cifar10: 0.8", "cifar10: 80"), "reaches is 80"),
         (("cifar10: 0.8", "cifar10: .nan"), "reaches is nan"),
         (("{model: mlp,", "{epochs: 3, model: mlp,"), "unknown setting 'epochs'"),
+        (("{model: mlp,", "{model_options: 3, model: mlp,"), "model-options is 3: expected a valid dict"),
+        (("lr: 0.5", "lr: hi"), "lr is 'hi'"),
+        (("label_smoothing: 0.1", "label_smoothing: 7"), "label-smoothing is 7: expected a number less"),
+        (("images: 1000", "images: true"), "images is True"),
+        ((OWN[OWN.index("levels:") :], "levels: []"), "levels: there is none; expected one or more"),
+        (("about: a test", f"about: {'x' * 1_000_000}"), "characters; at most 1000000 are read"),
     ],
 )
 def test_mistakes_in_a_recipe_are_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     path = tmp_path / "wrong.yaml"
     path.write_text(OWN.replace(*change))
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=f"the recipe {path}.*{message}"):
         recipes.find(str(path))
+
+
+def test_a_recipe_that_is_no_text_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_bytes(b"about: \xff")
+    with pytest.raises(UserError) as caught:
+        recipes.find(str(tmp_path / "wrong.yaml"))
+    assert str(caught.value) == f"cannot read the recipe {tmp_path / 'wrong.yaml'}: it is not text in UTF-8."
+
+
+def test_settings_of_a_recipe_may_need_what_is_given_later(tmp_path: Path) -> None:
+    (tmp_path / "warm.yaml").write_text(OWN.replace("lr: 0.5", "lr: 0.5, warmup_epochs: 30"))
+    assert recipes.find(str(tmp_path / "warm.yaml")).settings["warmup_epochs"] == 30
+
+
+def test_the_help_names_every_recipe() -> None:
+    described = TrainConfig.model_fields["recipe"].description or ""
+    assert all(name in described for name in recipes.names())
 
 
 def test_unknown_recipes_and_targets_without_one_are_refused(tmp_path: Path) -> None:

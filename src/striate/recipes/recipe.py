@@ -37,8 +37,8 @@ class Level(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    images: int = Field(ge=1)
-    reaches: dict[str, Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]] = {}
+    images: int = Field(ge=1, strict=True)
+    reaches: dict[str, Annotated[float, Field(gt=0, le=1, allow_inf_nan=False, strict=True)]] = {}
     settings: dict[str, Any] = {}
     pictures: dict[str, Any] = {}
     characters: dict[str, Any] = {}
@@ -68,14 +68,16 @@ class Recipe(BaseModel):
     settings: dict[str, Any] = {}
     pictures: dict[str, Any] = {}
     characters: dict[str, Any] = {}
-    usual_target: float | None = Field(None, gt=0, le=1)
-    levels: tuple[Level, ...] = Field(min_length=1)
+    usual_target: float | None = Field(None, gt=0, le=1, strict=True)
+    levels: tuple[Level, ...]
 
     @field_validator("levels", mode="before")
     @classmethod
     def _read_levels(cls, value: Any) -> Any:
         if not isinstance(value, list | tuple):
             return value
+        if not value:
+            raise ValueError("levels: there is none; expected one or more, with images in each")
         wrong = next((level for level in value if not isinstance(level, Level | Mapping)), None)
         if wrong is not None:
             raise ValueError(f"levels: expected images, reaches and settings in each, got {wrong!r}")
@@ -85,9 +87,11 @@ class Recipe(BaseModel):
     def _known_settings(self) -> Self:
         parts: tuple[Recipe | Level, ...] = (self, *self.levels)
         for part in parts:
-            for name in (*part.settings, *part.pictures, *part.characters):
-                if name not in _settable():
-                    raise ValueError(unknown_name("setting", name, _settable()).rstrip("."))
+            for settings in (part.settings, part.pictures, part.characters):
+                for name in settings:
+                    if name not in _settable():
+                        raise ValueError(unknown_name("setting", name, _settable()).rstrip("."))
+                config_file.check_alone(TrainConfig, settings)
         return self
 
     def level(self, target: float | None, data: str) -> Level:
@@ -156,8 +160,10 @@ def text(name: str) -> str:
         raise UserError(unknown_name("recipe", name, names()))
     try:
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the recipe {path}: {error}.") from error
+    except OSError as error:
+        raise UserError(f"cannot read the recipe {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"cannot read the recipe {path}: it is not text in UTF-8.") from error
 
 
 def find(name: str) -> Recipe:
@@ -168,8 +174,9 @@ def find(name: str) -> Recipe:
     """
     from striate import yaml_files
 
+    written = text(name)
     try:
-        content = yaml_files.parse(text(name))
+        content = yaml_files.parse(written)
     except ValueError as error:
         raise UserError(f"the recipe {name} is not valid YAML: {error}.") from error
     if not isinstance(content, dict):
