@@ -246,4 +246,13 @@ def _identity(settings: TrainConfig) -> str:
     idle = {"hard_share"} if settings.epochs == 1 else set()  # the first epoch passes over all images
     idle |= {name for name, (other, values) in _NEEDS.items() if getattr(settings, other) not in values}
     values = settings.model_dump(mode="json", exclude={"model_options", *idle})
+    if not _may_stop_early(settings):
+        values["early_stopping"] = None
     return json.dumps([values, spec.to_dict()], sort_keys=True, default=str)
+
+
+def _may_stop_early(settings: TrainConfig) -> bool:
+    """Whether early stopping can leave out an epoch: the first is a best one, and the last comes anyway."""
+    if settings.recipe is not None and "epochs" not in settings.model_fields_set:
+        return True  # their number follows from the images
+    return settings.early_stopping is not None and settings.early_stopping <= settings.epochs - 2

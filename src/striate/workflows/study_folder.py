@@ -64,7 +64,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _first_difference(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
-    return f"it was begun with {names[0].replace('_', '-')} {then.get(names[0])}, not {now.get(names[0])}."
+    old, new = then.get(names[0]), now.get(names[0])
+    if names[0] == "split_seed":  # which --seed sets where it is not given
+        return (
+            f"it was begun with --seed or --split-seed {old}, not {new}; --split-seed {old} keeps its split."
+        )
+    return f"it was begun with {names[0].replace('_', '-')} {old}, not {new}."
 
 
 @contextlib.contextmanager
