@@ -219,6 +219,15 @@ def test_one_class_is_refused(tmp_path, write_pictures):
         get(write_pictures(tmp_path / "set", {"a": 5}))
 
 
+def test_a_class_that_vanishes_because_its_names_are_no_text_is_told(tmp_path, write_pictures):
+    write_pictures(tmp_path / "set", {"a": 5, "b": 2})
+    for number in range(2):
+        path = tmp_path / "set" / "b" / f"{number:03d}.png"
+        path.rename(os.fsdecode(os.fsencode(path.with_suffix("")) + b"\xff.png"))
+    with pytest.raises(DataError, match=r"one class, 'a'.*2 image\(s\) are left out; the first, b/000.*text"):
+        get(tmp_path / "set")
+
+
 def test_a_class_with_a_single_image_is_refused(tmp_path, write_pictures):
     with pytest.raises(DataError, match="'b' has a single image"):
         get(write_pictures(tmp_path / "set", {"a": 5, "b": 1}))

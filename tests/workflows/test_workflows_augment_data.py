@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -60,6 +62,19 @@ def test_images_that_do_not_decode_are_left_out_and_names_told_apart(photos, tmp
     assert [path for path, _ in found.left_out] == ["test/down/broken.jpg"]
     names = sorted(path.name for path in (found.folder / "test" / "down").iterdir())
     assert names == ["000-2.png", "000.png", "001.png"]
+
+
+def test_images_whose_names_are_no_text_are_left_out_and_told(photos, tmp_path, capsys):
+    name = os.fsencode(photos / "test" / "down") + b"/\xff.png"
+    shutil.copy(photos / "test" / "down" / "000.png", name)
+    assert run(["data augment", str(photos), "--out", str(tmp_path / "out"), "--split", "test"]) == 0
+    assert "1 image(s) are left out because their names are not valid text" in capsys.readouterr().err
+    (left,) = json.loads((tmp_path / "out" / "augmented.json").read_text())["left_out"]
+    assert left["path"].startswith("test/down/")
+    assert "not valid text" in left["reason"]
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 4
+    striate.augment_data(photos, out=tmp_path / "train", split="train")
+    assert json.loads((tmp_path / "train" / "augmented.json").read_text())["left_out"] == []
 
 
 def test_classes_that_cannot_be_folders_are_told_by_a_table(photos, tmp_path):

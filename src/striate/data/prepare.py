@@ -174,12 +174,20 @@ def _require_classes(class_names: Sequence[str], source: Source, inspection: Ins
     if not class_names:
         example = next((reason for reason in inspection.reason if reason), "")
         why = f": {bad} image(s) do not decode (the first: {example})" if bad else ""
-        raise DataError(f"{source.name} has no image to train with{why}.")
+        raise DataError(f"{source.name} has no image to train with{why}.{_unnamed(source)}")
     decodes = f" that decode ({bad} do not; see their reasons with `striate data`)" if bad else ""
     raise DataError(
         f"all training images of {source.name}{decodes} are of one class, {class_names[0]!r}; "
-        "a classifier needs at least two class folders with images."
+        f"a classifier needs at least two class folders with images.{_unnamed(source)}"
     )
+
+
+def _unnamed(source: Source) -> str:
+    """Return a sentence on files that cannot even be named; nothing where there are none."""
+    if not source.quarantine:
+        return ""
+    path, _, _, reason = source.quarantine[0]
+    return f" {len(source.quarantine)} image(s) are left out; the first, {path}: {reason}."
 
 
 def _compare(

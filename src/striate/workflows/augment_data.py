@@ -39,7 +39,7 @@ class AugmentedData:
         folder: class folders, in split folders where the data has splits; and `augmented.json`.
         data: what `evaluate` takes: the folder, or `labels.csv` in it.
         images: number of images written.
-        left_out: path and reason of each image that does not decode.
+        left_out: path and reason of each image that does not decode, or whose name is not valid text.
     """
 
     folder: Path
@@ -94,20 +94,24 @@ def augment_data(
     try:
         task = functools.partial(_write, source, temporary, preset, seed)
         reasons = list(each(task, list(zip(rows, places, strict=True)), "augmenting", listener.stage))
-        left_out = tuple(
-            (source.samples[row].path, why) for row, why in zip(rows, reasons, strict=True) if why
-        )
+        unnamed = _unnamed(source, split)
+        undecoded = [(source.samples[row].path, why) for row, why in zip(rows, reasons, strict=True) if why]
+        left_out = (*undecoded, *unnamed)
         kept = [pair for pair, why in zip(zip(rows, places, strict=True), reasons, strict=True) if not why]
         if not kept:
-            raise DataError(f"none of the {len(rows)} images decodes; the first: {left_out[0][1]}.")
+            raise DataError(f"none of the {len(rows)} images decodes; the first: {undecoded[0][1]}.")
         tabled = _write_labels(temporary, source, kept)
         _record(temporary, data, preset, seed, split, len(kept), left_out)
         os.rename(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    if left_out:
-        listener.message(f"{len(left_out)} image(s) do not decode and are left out: see {RECORD}.")
+    if undecoded:
+        listener.message(f"{len(undecoded)} image(s) do not decode and are left out: see {RECORD}.")
+    if unnamed:
+        listener.message(
+            f"{len(unnamed)} image(s) are left out because their names are not valid text: see {RECORD}."
+        )
     if tabled:
         listener.message(f"A class cannot be the name of a folder; name {folder / LABELS} as DATA.")
     return AugmentedData(folder, folder / LABELS if tabled else folder, len(kept), left_out)
@@ -127,6 +131,11 @@ def _chosen(source: Source, split: str | None) -> list[int]:
     if not rows:
         raise DataError(f"{source.name} holds no image to augment.")
     return rows
+
+
+def _unnamed(source: Source, split: str | None) -> list[tuple[str, str]]:
+    """Return path and reason of the images that no table could name."""
+    return [(path, why) for path, _, part, why in source.quarantine if split is None or part == split]
 
 
 def _places(source: Source, rows: Sequence[int]) -> list[PurePosixPath]:
