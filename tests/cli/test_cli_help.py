@@ -11,6 +11,7 @@ import pytest
 
 from striate.cli import run
 from striate.config import TrainConfig
+from striate.data.augment import PRESETS
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,13 @@ def test_help_shows_the_default_of_every_setting_that_has_one(option, default, c
     lines = capsys.readouterr().out.splitlines()
     (line,) = [line for line in lines if re.match(rf"\W*{option}\s", line)]
     assert f"[{default}]" in line
+
+
+@pytest.mark.parametrize("command", ["data", "data augment"])
+def test_every_augmentation_is_named(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    assert run([command, "--help"]) == 0
+    assert f"{'|'.join(PRESETS)} " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("columns", "encoding"), [("60", "utf-8"), ("60", "ascii"), ("100", "ascii")])

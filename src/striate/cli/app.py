@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from striate.cli import bench, explain, fields, filters, lesson, recipes, studies
-from striate.cli.options import Log, Logged, Out, Quiet, listener_for
+from striate.cli.options import AUGMENTATIONS, Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
 from striate.cli.stopping import InterruptError
 from striate.cli.text import has_frames
@@ -273,7 +273,7 @@ def data(
     ] = None,
     augment: Annotated[
         str,
-        typer.Option(help="Augmentation to preview.", metavar="none|shift|flip-crop|writing|photo|trivial"),
+        typer.Option(help="Augmentation to preview.", metavar=AUGMENTATIONS),
     ] = "flip-crop",
     quiet: Quiet = False,
     log: Logged = Log.text,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from striate.cli import display
+from striate.config import TrainConfig
 
 if TYPE_CHECKING:
     from striate.cli.json_lines import JsonListener
@@ -20,6 +21,9 @@ class Log(StrEnum):
     text = "text"
     json = "json"
 
+
+AUGMENTATIONS = "|".join(get_args(TrainConfig.model_fields["augment"].annotation))
+"""As the help shows them; importing `striate.data.augment`, which has them too, takes torch."""
 
 Out = Annotated[Path | None, typer.Option(help="Folder to write.", metavar="DIR", show_default=False)]
 Logged = Annotated[Log, typer.Option("--log", help="text for people; json: one JSON object a line.")]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from striate.cli.options import Log, Logged, Out, Quiet, listener_for
+from striate.cli.options import AUGMENTATIONS, Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
 from striate.config import TrainConfig
 
@@ -106,9 +106,7 @@ def augment(
         str, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")
     ],
     out: Annotated[Path, typer.Option(help="Folder to write; must not be there.", metavar="DIR")],
-    preset: Annotated[
-        str, typer.Option(help="Augmentation.", metavar="none|shift|flip-crop|writing|photo|trivial")
-    ] = "photo",
+    preset: Annotated[str, typer.Option(help="Augmentation.", metavar=AUGMENTATIONS)] = "photo",
     seed: Annotated[int, typer.Option(help="Of the draws.", min=0)] = 0,
     split: Annotated[
         str | None, typer.Option(help="train, val or test: these images alone.", metavar="SPLIT")
