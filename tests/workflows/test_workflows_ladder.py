@@ -15,7 +15,7 @@ from PIL import Image
 import striate
 from striate.errors import RunError, UserError
 from striate.schemas import Predictions
-from striate.workflows.ladder import climbing, record
+from striate.workflows.ladder import climbing, record, trials
 from striate.workflows.ladder.budget import Clock, in_words, parse_budget, process_started
 from striate.workflows.ladder.record import FEWEST_DECISIVE, judge, mirror_test
 from striate.workflows.ladder.steps import Step, photo_steps, small_image_steps
@@ -184,8 +184,21 @@ def test_what_makes_no_sense_with_a_budget_is_refused(stripes, settings, hint):
 
 def test_a_budget_shorter_than_one_step_says_what_would_fit_and_leaves_nothing(stripes, two_steps, tmp_path):
     with pytest.raises(UserError, match=r"first would take .* Give --budget \d+s or more"):
-        striate.train(stripes, budget="1s", out=tmp_path / "run")
+        striate.train(stripes, budget="10.5s", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_budget_below_what_the_report_takes_is_refused_before_the_images_are_read(monkeypatch, tmp_path):
+    monkeypatch.setattr("striate.data.survey", lambda *_, **__: pytest.fail("images were read"))
+    with pytest.raises(UserError, match="the report alone is given 10 s"):
+        striate.train("photos", budget="9s", out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(("room", "times"), [(100.0, 2), (0.0, 1)])
+def test_what_takes_long_is_timed_once(room, times):
+    done = []
+    assert trials._seconds(lambda: done.append(time.sleep(0.01)), room) >= 0.01
+    assert len(done) == times
 
 
 def test_a_step_trains_on_few_images_until_its_updates_are_made(stripes, monkeypatch, tmp_path):

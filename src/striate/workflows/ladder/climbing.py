@@ -73,6 +73,11 @@ def climb(
     clock = Clock(parse_budget(budget), time.monotonic() if started is None else started)
     listener = listener or Listener()
     config = _checked(settings, other)
+    if clock.left < WRITING_SECONDS + MARGIN * clock.budget:
+        raise UserError(
+            f"--budget {in_words(clock.budget)} is too short for one step: the report alone is given "
+            f"{in_words(WRITING_SECONDS)}. Give --budget 60s or more."
+        )
     from striate.data import survey
 
     found = survey(config.data_config(), progress=listener.stage)
@@ -274,7 +279,7 @@ class _Ladder:
             return None
         config = config.model_copy(update={"batch_size": size, "epochs": most})
         plain = config.model_copy(update={"first_head": "random", "keep_pixels": False, "num_workers": 0})
-        cost = trials.time_training(Training.prepare(plain, choice, sets, self.listener))
+        cost = trials.time_training(Training.prepare(plain, choice, sets, self.listener), max(self.left, 0))
         entry.trial_seconds = self.clock.elapsed - begun
         once, an_epoch = self._costs(cost, sets, config)
         room = self._room(step, entry.trial_seconds, once + least * an_epoch)
