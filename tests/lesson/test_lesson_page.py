@@ -234,14 +234,18 @@ WIDE = Spec.from_dict(
 @pytest.fixture(scope="module")
 def wide_page(tmp_path_factory) -> Path:
     """The page of a network of wide pictures with large windows, that ends in a softmax."""
-    folder = tmp_path_factory.mktemp("wide")
-    weights = {name: 3 * value for name, value in initial_weights(WIDE, (1, 12, 36), 9, seed=1).items()}
+    return page_of(WIDE, tuple("abcdefghi"), tmp_path_factory.mktemp("wide"))
+
+
+def page_of(spec: Spec, class_names: tuple[str, ...], folder: Path) -> Path:
+    """The page of an untrained network of pictures of 12 x 36, and of noise."""
+    drawn = initial_weights(spec, (1, 12, 36), len(class_names), seed=1)
     bundle.write(
         folder / "model",
-        weights,
+        {name: 3 * value for name, value in drawn.items()},
         name="wide",
-        spec=WIDE.to_dict(),
-        class_names=tuple("abcdefghi"),
+        spec=spec.to_dict(),
+        class_names=class_names,
         preprocess=Preprocess(channels=1, height=12, width=36, mean=(0.5,), std=(0.5,)),
         data=bundle.TrainingData(name="noise", fingerprint="0", samples=9),
     )
@@ -288,6 +292,90 @@ def test_wide_pictures_leave_no_empty_room(open_page, wide_page):
     page = open_page(wide_page, "#screen=network")
     box = page.locator("#net-input").bounding_box()
     assert box["width"] / box["height"] == pytest.approx(3, rel=0.02)
+
+
+POOLS = (
+    {"padding": 1},
+    {"padding": 1, "count_include_pad": False},
+    {"ceil_mode": True, "padding": 1, "stride": 4},
+)
+POOLED = Spec.from_dict(
+    {
+        "name": "pooled",
+        "layers": [
+            *({"avg_pool2d": {"kernel_size": 3, "stride": 1} | pool} for pool in POOLS),
+            {"conv2d": {"out_channels": 32, "kernel_size": 1}},
+            "adaptive_avg_pool2d",
+            "flatten",
+            {"linear": {"out_features": "num_classes"}},
+        ],
+    }
+)
+ALIKE = (
+    "Tomato___Tomato_Yellow_Leaf_Curl_Virus_in_spring",
+    "Tomato___Tomato_Yellow_Leaf_Curl_Virus_in_autumn",
+)
+
+
+@pytest.fixture(scope="module")
+def pooled_page(tmp_path_factory) -> Path:
+    """The page of a network with padded averages, many wide maps, and names that begin alike."""
+    return page_of(POOLED, ALIKE, tmp_path_factory.mktemp("pooled"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "row", "column", "numbers", "text"),
+    [
+        ("pool1", 0, 0, 9, "5 of them are zeros of the padding."),
+        ("pool1", 4, 4, 9, "The mean of the 9 numbers of its window."),
+        ("pool2", 0, 0, 4, "The empty places of the window lie outside and are not counted."),
+        ("pool3", 3, 9, 4, "3 of them are zeros of the padding. The empty places"),
+    ],
+)
+def test_the_mean_of_what_a_padded_average_shows_is_its_value(
+    open_page, pooled_page, layer, row, column, numbers, text
+):
+    page = open_page(pooled_page, f"#screen=network&layer={layer}&map=0&row={row}&column={column}")
+    page.evaluate("drawNet()")
+    cells = [number(cell) for cell in page.locator("#net-terms td").all_inner_texts() if cell.strip()]
+    assert len(cells) == numbers
+    assert np.mean(cells) == pytest.approx(number(page.inner_text("#net-value")), abs=ROUNDED)
+    assert text in page.inner_text("#net-text")
+
+
+def test_wide_maps_fill_their_place_and_follow_clicks_and_keys(open_page, pooled_page):
+    page = open_page(pooled_page, "#screen=network&layer=conv1&map=0&row=0&column=0")
+    page.evaluate("drawNet()")
+    _, height, width = page.evaluate("net.nodes[net.place.node].shape")
+    across = page.evaluate("net.across")
+    room = page.locator("#net-maps").bounding_box()
+    assert room["width"] / room["height"] == pytest.approx(
+        across * width / (-(-32 // across) * height), rel=0.05
+    )
+    down, right = divmod(20, across)
+    size = room["width"] / across
+    page.locator("#net-maps").click(
+        position={"x": (right + 0.99) * size - 4, "y": (down + 0.5) * size * height / width}
+    )
+    found = page.evaluate("net.place")
+    assert (found["channel"], found["column"]) == (20, width - 1)
+    page.keyboard.press("PageDown")
+    assert page.evaluate("net.place.channel") == 21
+
+
+def test_the_address_brings_a_sideways_shift_back(open_page, wide_page):
+    page = open_page(wide_page, "#screen=network&shift=-40,-20")
+    assert page.evaluate("net.shift") == [-12, -20]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_that_begin_alike_are_told_apart(open_page, pooled_page, width):
+    page = open_page(pooled_page, "#screen=network", width=width)
+    names = page.locator("#net-bars .bar > span:first-child")
+    assert len(set(names.all_inner_texts())) == len(ALIKE)
+    cut = names.evaluate_all("all => all.map(one => one.scrollHeight - one.clientHeight)")
+    assert max(cut) <= 1
+    assert page.locator("#net-bars .bar").evaluate_all("all => all.map(one => one.title)") == list(ALIKE)
 
 
 def test_a_number_leads_back_to_the_pixels(open_page, own_page):

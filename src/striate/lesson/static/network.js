@@ -7,7 +7,7 @@ const MAX_ADDRESS_PIXELS = 1024;
 const net = {
   nodes: [], base: null, picture: 0, drawn: false, shift: [0, 0], degrees: 0,
   input: null, values: [], place: { node: 1, channel: 0, row: 0, column: 0 }, term: 0,
-  brush: 1, back: [], mapClass: null, cursor: { row: 0, column: 0 }, inputGrid: null, oneGrid: null, mapsGrid: null,
+  brush: 1, back: [], mapClass: null, cursor: { row: 0, column: 0 }, inputGrid: null, oneGrid: null, mapsGrid: null, across: 1,
   computeMs: 0, timer: 0,
 };
 const netIds = {};
@@ -96,21 +96,30 @@ function listenToMaps() {
 
 function placeInMaps(event) {
   const node = net.nodes[net.place.node];
-  const tile = cellAt(netIds.maps, net.mapsGrid, event);
-  const channel = Math.min(tile.row * net.mapsGrid.columns + tile.column, node.shape[0] - 1);
+  const { row, column } = cellAt(netIds.maps, net.mapsGrid, event);
+  const [count, height = 1, width = 1] = node.shape;
+  const channel = Math.min(Math.floor(row / height) * net.across + Math.floor(column / width), count - 1);
   if (!isMaps(node)) return { ...net.place, channel };
   const inner = cellAt(netIds.maps, tileGrid(node, channel), event);
   return { node: net.place.node, channel, ...inner };
 }
 
+// So many maps stand side by side that all of them together come nearest to a square.
+function mapsAcross(count, height, width) {
+  const apart = (across) => Math.abs(Math.log((across * width) / (Math.ceil(count / across) * height)));
+  let best = 1;
+  for (let across = 2; across <= count; across++) if (apart(across) < apart(best) + 1e-9) best = across;
+  return best;
+}
+
 // Where a map lies among all of them, with a little room around it.
 function tileGrid(node, channel) {
-  const { cell, left, top, columns } = net.mapsGrid;
-  const inset = Math.min(3, cell * 0.06);
+  const { cell, left, top } = net.mapsGrid;
   const [, height, width] = node.shape;
-  const grid = layGrid(cell - 2 * inset, cell - 2 * inset, height, width);
-  grid.left += left + (channel % columns) * cell + inset;
-  grid.top += top + Math.floor(channel / columns) * cell + inset;
+  const inset = Math.min(3, cell * Math.min(height, width) * 0.06);
+  const grid = layGrid(cell * width - 2 * inset, cell * height - 2 * inset, height, width);
+  grid.left += left + (channel % net.across) * cell * width + inset;
+  grid.top += top + Math.floor(channel / net.across) * cell * height + inset;
   return grid;
 }
 
@@ -123,7 +132,7 @@ function moveInMaps(event) {
   else if (step && isMaps(node)) {
     place.row = clamp(place.row + step[0], 0, node.shape[1] - 1);
     place.column = clamp(place.column + step[1], 0, node.shape[2] - 1);
-  } else if (step) place.channel = clamp(place.channel + step[0] * net.mapsGrid.columns + step[1], 0, node.shape[0] - 1);
+  } else if (step) place.channel = clamp(place.channel + step[0] * net.across + step[1], 0, node.shape[0] - 1);
   else return;
   event.preventDefault();
   go(place, false);
@@ -156,7 +165,8 @@ function readNet(state) {
     net.drawn = true;
   }
   const shift = (state.get("shift") || "").split(",").map(Number);
-  net.shift = shift.length === 2 && shift.every(Number.isInteger) ? shift.map((by) => clamp(by, -shape[1], shape[1])) : [0, 0];
+  const whole = shift.length === 2 && shift.every(Number.isInteger);
+  net.shift = whole ? shift.map((by, axis) => clamp(by, -shape[1 + axis], shape[1 + axis])) : [0, 0];
   net.degrees = numberIn(state, "turn", 0, -180, 180);
   const first = Math.max(1, net.nodes.findIndex(({ kind }) => kind === "conv2d"));
   const named = net.nodes.findIndex(({ path }) => path === state.get("layer"));

@@ -1,7 +1,17 @@
 // "Your network": its answer, and the class map.
 
+const ONE_LINE = 14; // letters; longer names get two, so that all rows are as high whatever stands in them
+const LONGEST_NAME = 28;
+
+// Names that begin alike are told apart by their ends.
+function shortened(name) {
+  const half = LONGEST_NAME / 2;
+  return name.length > LONGEST_NAME ? `${name.slice(0, half - 1)}…${name.slice(-half)}` : name;
+}
+
 function makeBars() {
   const { classes } = PAGE.network;
+  netIds.bars.classList.toggle("long", classes.some((name) => name.length > ONE_LINE));
   for (const name of classes.slice(0, 20)) {
     const bar = element("i");
     const row = element("button", { type: "button", className: "bar" }, element("span", {}, name), element("span", { className: "track" }, bar), element("b", {}));
@@ -33,7 +43,8 @@ function drawBars() {
   [...netIds.bars.children].forEach((row, i) => {
     const k = order[i];
     row.dataset.place = k;
-    row.children[0].textContent = PAGE.network.classes[k];
+    row.children[0].textContent = shortened(PAGE.network.classes[k]);
+    row.title = PAGE.network.classes[k];
     row.children[1].firstChild.style.width = `${100 * shares[k]}%`;
     row.children[2].textContent = percent(shares[k]);
     row.classList.toggle("best", k === best);

@@ -29,15 +29,17 @@ function drawNetInput() {
   netIds.field.textContent = say("net.field", { height: field.bottom - field.top + 1, width: field.right - field.left + 1 });
 }
 
-// Maps as grey levels in tiles; a row of features as cells with their numbers.
+// Maps as grey levels in tiles, on a grid of all their values; a row of features as cells with their numbers.
 function drawMaps() {
   const node = net.nodes[net.place.node];
   const { data } = net.values[net.place.node];
   const range = valueRange(data);
+  const [count, mapHeight = 1, mapWidth = 1] = node.shape;
+  net.across = mapsAcross(count, mapHeight, mapWidth);
+  const [rows, columns] = [Math.ceil(count / net.across) * mapHeight, net.across * mapWidth];
+  shapeCanvas(netIds.maps, rows, columns);
   const { context, width, height } = prepare(netIds.maps);
-  const count = node.shape[0];
-  const columns = Math.ceil(Math.sqrt(count));
-  net.mapsGrid = layGrid(width, height, columns, columns);
+  net.mapsGrid = layGrid(width, height, rows, columns);
   if (isMaps(node)) drawTiles(context, node, data, range);
   else {
     drawValues(context, net.mapsGrid, data, range);

@@ -47,8 +47,18 @@ function reasonText(node, place) {
     const raw = net.input[placeIndex(node, place)];
     return say("net.why.pixel", { raw: shown(raw), mean: shown(mean[place.channel]), std: shown(std[place.channel]) });
   }
-  const count = node.kind.includes("pool") ? readWindow(net.nodes, net.values, place, place.channel).flat().length : 0;
-  return say(`net.${node.kind}`, { slope: node.args.negative_slope, count });
+  if (node.kind.includes("pool")) return poolText(node, place);
+  return say(`net.${node.kind}`, { slope: node.args.negative_slope });
+}
+
+function poolText(node, place) {
+  const cells = pooledWindow(net.nodes, net.values, place).flat();
+  const counted = cells.filter((cell) => cell.counted);
+  const count = counted.filter((cell) => !cell.place).length;
+  const texts = [say(`net.${node.kind}`, { count: counted.length })];
+  if (count) texts.push(say(count === 1 ? "net.pool.zero" : "net.pool.zeros", { count }));
+  if (counted.length < cells.length) texts.push(say("net.pool.outside"));
+  return texts.join(" ");
 }
 
 // The rows under "How this number came about", by the kind of the layer.
@@ -150,14 +160,14 @@ function linearRows(node, place) {
 }
 
 function poolRows(node, place) {
-  const window = readWindow(net.nodes, net.values, place, place.channel);
+  const window = pooledWindow(net.nodes, net.values, place);
   if (window.length * window[0].length > MOST_CELLS) return manyPooledRows(node, window.flat().filter((term) => term.place));
   const value = valueAt(place);
   const rows = window.map((cells) => element("tr", {}, ...cells.map((cell) => {
-    const button = element("button", { type: "button", className: "pixel link", disabled: !cell.place }, cell.place ? shown(cell.value) : "");
+    const button = element("button", { type: "button", className: "pixel link", disabled: !cell.place }, cell.counted ? shown(cell.value) : "");
     if (cell.place) button.addEventListener("click", () => go(cell.place));
     const kept = node.kind.includes("max") && cell.place && cell.value === value;
-    return element("td", { className: kept ? "kept" : "" }, button);
+    return element("td", { className: kept ? "kept" : cell.place ? "" : "outside" }, button);
   })));
   const table = element("table", { className: "products" }, element("tbody", {}, ...rows));
   table.dataset.size = window[0].length;

@@ -47,6 +47,18 @@ function readWindow(nodes, values, place, channel) {
   );
 }
 
+// The window of a pooling; `counted` tells whether a place takes part: outside the map only the padding of a mean
+// may, as a zero.
+function pooledWindow(nodes, values, place) {
+  const { inputs: [from], args: { count_include_pad: all, padding } } = nodes[place.node];
+  const ends = [0, 1].map((axis) => nodes[from].shape[1 + axis] + (all ? padding[axis] : 0));
+  const down = windowPlaces(nodes[place.node], 0, place.row, nodes[from].shape[1]);
+  const across = windowPlaces(nodes[place.node], 1, place.column, nodes[from].shape[2]);
+  const counted = (row, column) => Boolean(all) && row < ends[0] && column < ends[1];
+  return readWindow(nodes, values, place, place.channel).map((cells, i) =>
+    cells.map((cell, j) => ({ ...cell, counted: Boolean(cell.place) || counted(down[i], across[j]) })));
+}
+
 // What a value of a convolution takes from each map: its window, its kernel and the sum of the products.
 function convolutionTerms(nodes, values, place) {
   const node = nodes[place.node];
