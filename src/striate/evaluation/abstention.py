@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -65,8 +66,10 @@ def _is_point(point: Any, samples: Any) -> bool:
     """Whether this is a threshold with counts of which none is larger than the one before."""
     if not isinstance(point, Mapping) or not _is_number(point.get("threshold"), int | float):
         return False
-    counts = (samples, point.get("answered"), point.get("correct"))
-    return all(_is_number(count, int) for count in counts) and samples >= counts[1] >= counts[2] >= 0
+    counts: tuple[Any, ...] = (samples, point.get("answered"), point.get("correct"), 0)
+    if not all(_is_number(count, int) for count in counts):
+        return False
+    return all(larger >= smaller for larger, smaller in itertools.pairwise(counts))
 
 
 def _is_number(value: Any, kind: Any) -> bool:
