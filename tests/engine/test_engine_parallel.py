@@ -9,8 +9,9 @@ import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
-from striate.engine import blas, parallel
+from striate.engine import algorithms, blas, parallel
 from striate.engine import functional as F
 
 
@@ -168,3 +169,24 @@ def _ending_of_child(work) -> int:
         time.sleep(0.01)
     os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("name", algorithms.ALGORITHMS)
+def test_a_convolution_is_the_same_to_the_bit_however_many_threads_blas_has(name):
+    generator = np.random.default_rng(0)
+    channels, size = (2, 5) if name == "loops" else (64, 26)
+    kernel = 1 if name == "pointwise" else 3
+    groups = channels if name == "depthwise" else 1
+    x = generator.normal(size=(1, channels, size, size)).astype(np.float32)
+    weight = generator.normal(size=(channels, channels // groups, kernel, kernel)).astype(np.float32)
+
+    def compute():
+        y = F.conv2d(x, weight, groups=groups, algorithm=name)
+        return [y, *F.conv2d_backward(y, x, weight, groups=groups, algorithm=name)]
+
+    results = []
+    for threads in (1, 2):
+        with threadpool_limits(threads, user_api="blas"):
+            results.append(compute())
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, two)

@@ -17,10 +17,12 @@ times.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from striate.engine import blas
 from striate.engine.algorithms.geometry import Geometry
-from striate.engine.backend import Array, namespace, zeros
+from striate.engine.backend import Array, is_numpy, namespace, zeros
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-13}
 """Largest difference from `loops`, relative to the largest value: the same products in another order."""
@@ -33,28 +35,37 @@ def refusal(geometry: Geometry) -> str | None:
 
 def forward(x: Array, weight: Array, bias: Array | None, geometry: Geometry) -> Array:
     """Convolve x (N, C, H, W) with weight (O, C / groups, kH, kW), add bias (O,): return (N, O, H', W')."""
-    xp = namespace(x)
-    padded = pad(x, geometry)
-    total: Any = None
-    for i in range(geometry.kernel[0]):
-        for j in range(geometry.kernel[1]):
-            product = xp.matmul(
-                _tap(weight, i, j, geometry), _pixels(padded, i, j, geometry)
-            )  # (N, G, O/G, H'W')
-            total = product if total is None else total + product
-    output = xp.reshape(total, geometry.out_shape)
-    return output if bias is None else output + xp.reshape(bias, (1, -1, 1, 1))
+    with _one_thread(x):
+        output = _output(x, weight, geometry)
+    return output if bias is None else output + namespace(x).reshape(bias, (1, -1, 1, 1))
 
 
 def backward(
     grad_output: Array, x: Array, weight: Array, geometry: Geometry, needs: tuple[str, ...]
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
-    xp = namespace(x)
-    grad_x = _input_gradient(grad_output, weight, geometry) if "x" in needs else None
-    grad_weight = _weight_gradient(grad_output, x, geometry) if "weight" in needs else None
-    grad_bias = xp.sum(grad_output, axis=(0, 2, 3)) if "bias" in needs else None
+    with _one_thread(x):
+        grad_x = _input_gradient(grad_output, weight, geometry) if "x" in needs else None
+        grad_weight = _weight_gradient(grad_output, x, geometry) if "weight" in needs else None
+    grad_bias = namespace(x).sum(grad_output, axis=(0, 2, 3)) if "bias" in needs else None
     return grad_x, grad_weight, grad_bias
+
+
+def _one_thread(x: Array) -> AbstractContextManager[None]:
+    """Hold NumPy's BLAS to one thread: how many it has would show in the last digits."""
+    return blas.one_thread() if is_numpy(x) else nullcontext()
+
+
+def _output(x: Array, weight: Array, geometry: Geometry) -> Array:
+    xp = namespace(x)
+    padded = pad(x, geometry)
+    total: Any = None
+    for i in range(geometry.kernel[0]):
+        for j in range(geometry.kernel[1]):
+            tap, pixels = _tap(weight, i, j, geometry), _pixels(padded, i, j, geometry)
+            product = xp.matmul(tap, pixels)  # (N, G, O/G, H'W')
+            total = product if total is None else total + product
+    return xp.reshape(total, geometry.out_shape)
 
 
 def _input_gradient(grad_output: Array, weight: Array, geometry: Geometry) -> Array:
