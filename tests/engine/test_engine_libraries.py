@@ -7,7 +7,6 @@ from typing import Any
 import array_api_strict
 import numpy as np
 import pytest
-import torch
 from engine_testing import EXACT, LIBRARIES, NUMPY, Library, assert_close
 
 from striate import engine
@@ -90,17 +89,19 @@ def test_device_of_the_strict_library_refuses_numpys_functions():
         np.asarray(array)
 
 
-def test_fit_trains_torch_tensors_without_autograd():
+@pytest.mark.parametrize("library", LIBRARIES[1:], ids=lambda library: library.name)
+def test_fit_trains_arrays_of_any_library(library: Library):
     net, other = network(), network()
-    other.map_arrays(torch.tensor)
+    other.map_arrays(library.make)
     generator = np.random.default_rng(2)
     images, labels = generator.normal(size=(20, 2, 6, 6)), generator.integers(0, 3, 20)
     samples, optimizer = engine.Samples(images, labels, 8), OPTIMIZERS["adam"]
     histories = [
-        engine.fit(one, samples, epochs=2, optimizer=optimizer(one.parameters())) for one in (net, other)
+        engine.fit(one, samples, samples, epochs=2, optimizer=optimizer(one.parameters()))
+        for one in (net, other)
     ]
     for ours, theirs in zip(*(history.epochs for history in histories), strict=True):
-        for key in ("train_loss", "train_accuracy"):
+        for key in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
             assert ours[key] == pytest.approx(theirs[key], rel=EXACT)
     for name, values in net.state_dict().items():
         assert_close(other.state_dict()[name], values, EXACT, name)

@@ -61,10 +61,11 @@ class Totals:
 
     def add(self, loss: float, raw: Array, targets: Array, output: str) -> None:
         """Add a batch: its mean loss, what the network put out, and labels (B,) or shares (B, K)."""
-        labels = namespace(targets).argmax(targets, axis=1) if targets.ndim == 2 else targets
-        self.loss += loss * len(labels)
-        self.hits += int(namespace(raw).sum(predicted_classes(raw, output) == labels))
-        self.images += len(labels)
+        xp, images = namespace(raw, targets), targets.shape[0]
+        labels = xp.argmax(targets, axis=1) if targets.ndim == 2 else targets
+        self.loss += loss * images
+        self.hits += int(xp.sum(xp.astype(predicted_classes(raw, output) == labels, xp.int64)))
+        self.images += images
 
     def means(self) -> tuple[float, float]:
         """Return mean loss and accuracy."""
