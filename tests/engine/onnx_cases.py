@@ -234,7 +234,8 @@ def _momentum(attributes: Attributes, rate: Any, step: Any, *arrays: Any) -> lis
         nesterov=attributes["mode"] == "nesterov",
         weight_decay=attributes["norm_coefficient"],
     )
-    optimizer.restore_state({f"{i}:momentum_buffer": one for i, one in enumerate(velocities)})
+    buffers = {f"{i}:momentum_buffer": one for i, one in enumerate(velocities)}
+    optimizer.restore_state({**buffers, **{f"{i}:step": np.asarray(step) for i in range(count)}})
     for parameter, grad in zip(parameters.values(), grads, strict=True):
         parameter.grad = grad
     optimizer.step()

@@ -195,3 +195,21 @@ def test_gradients_accumulate_until_zeroed():
 def test_wrong_settings_name_what_was_expected(make, message):
     with pytest.raises(ValueError, match=message):
         make(fresh())
+
+
+def test_a_state_that_is_refused_changes_nothing():
+    optimizer = Adam(fresh())
+    saved = run_once(optimizer)
+    for missing in saved:
+        with pytest.raises(ValueError, match=f"arrays: expected {missing} as well, got none"):
+            optimizer.restore_state({key: 2 * saved[key] for key in saved if key != missing})
+    found = optimizer.state_arrays()
+    assert all(np.array_equal(found[key], saved[key]) for key in saved)
+    Adam(optimizer.parameters).restore_state(saved)
+
+
+def run_once(optimizer):
+    for parameter in optimizer.parameters.values():
+        parameter.grad = np.ones_like(parameter.value)
+    optimizer.step()
+    return optimizer.state_arrays()

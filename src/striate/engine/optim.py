@@ -54,6 +54,8 @@ class Optimizer:
         _check_parameters(parameters)
         check_number("lr", lr, 0)
         check_number("weight_decay", weight_decay, 0)
+        if isinstance(undecayed, str) or not isinstance(undecayed, Collection):
+            raise TypeError(f"undecayed: expected a list of names of parameters, got {undecayed!r}")
         unknown = [name for name in undecayed if name not in parameters]
         if unknown:
             raise ValueError(f"undecayed: expected names of parameters, got {unknown[0]!r}")
@@ -104,19 +106,32 @@ class Optimizer:
     def restore_state(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what `state_arrays` returned, in the library and dtype of each parameter.
 
+        What does not fit is refused before anything is changed.
+
         Raises:
-            ValueError: an array that this optimizer does not have, or of another shape.
+            TypeError: an array that holds no floating numbers.
+            ValueError: an array that this optimizer does not have, one that it lacks, one of another shape,
+                or a step that cannot be.
         """
+        steps: dict[str, int] = {}
+        state: dict[str, State] = {}
         for label, array in arrays.items():
-            name, _, key = label.rpartition(":")
+            name, _, key = str(label).rpartition(":")
             if name not in self.parameters or key not in ("step", *self.remembered):
                 raise ValueError(f"arrays: expected the state of this optimizer's parameters, got {label!r}")
             if key == "step":
-                self.steps[name] = int(array)
-            else:
-                check_shape(label, array, self.parameters[name].value.shape)
-                copied = from_numpy(np.asarray(array), self.parameters[name].value)
-                self.state.setdefault(name, {})[key] = copied
+                steps[name] = _whole_step(label, array)
+                continue
+            check_shape(label, array, self.parameters[name].value.shape)
+            check_float(**{label: array})
+            copied = from_numpy(np.asarray(array), self.parameters[name].value)
+            state.setdefault(name, {})[key] = copied
+        for name in steps | state:
+            for key in ("step", *self.remembered):
+                if f"{name}:{key}" not in arrays:
+                    raise ValueError(f"arrays: expected {name}:{key} as well, got none")
+            state.setdefault(name, {})
+        self.steps, self.state = steps, state
 
 
 class SGD(Optimizer):
@@ -289,6 +304,13 @@ def _in_pieces(rule: Callable[..., None], *arrays: Array) -> None:
     flat = [array.reshape(-1) for array in arrays]  # views: the arrays are contiguous
     parts = parallel.pieces(first.size, first.itemsize, parallel.PIECE_BYTES // 2)
     parallel.run(lambda part: rule(*[array[part] for array in flat]), parts)
+
+
+def _whole_step(label: str, value: Any) -> int:
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or array.shape or not array >= 0 or array % 1:
+        raise ValueError(f"{label}: expected a whole number of at least 0, shape (), got {value!r}")
+    return int(array)
 
 
 def _check_parameters(parameters: Any) -> None:
