@@ -51,8 +51,8 @@ def gradcheck(
     A relative error is |backward - measured| divided by the larger of both, where elements below a thousandth
     of the array's largest gradient, or below what round-off lets one measure, count as that large. At a kink
     (ReLU at 0, two equal values in a pooling window) the error is the distance to the slopes of both sides.
-    Where outputs are so large that round-off exceeds a thousandth of the array's largest slope, nothing can be
-    told: the check fails as not measurable, whatever the gradient. Longer steps have less round-off.
+    Where outputs are so large that round-off exceeds a thousandth of the array's largest slope, nothing can
+    be told: the check fails as not measurable, whatever the gradient. Longer steps have less round-off.
 
     Args:
         subject: a layer or network (`forward`, `backward`, `parameters`), which is copied and stays as it

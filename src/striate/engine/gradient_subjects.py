@@ -45,16 +45,17 @@ def of_pair(pair: Pair, inputs: Mapping[str, Any]) -> Subject:
 
     def gradients(grad_output: np.ndarray, given: Inputs) -> Mapping[str, np.ndarray | None]:
         returned = backward(grad_output, **_in_order(inputs, given, others))
-        if not isinstance(returned, Mapping):
-            row: Sequence[Any] = returned if isinstance(returned, tuple | list) else (returned,)
-            names = [*floats, *(f"number {n + 1}" for n in range(len(floats), len(row)))]
-            returned = dict(zip(names, row, strict=False))
-        surplus = [name for name, grad in returned.items() if name not in floats and grad is not None]
+        row: Sequence[Any] = returned if isinstance(returned, tuple | list) else (returned,)
+        names = [*floats, *(f"number {n + 1}" for n in range(len(floats), len(row)))]
+        found: Mapping[str, Any] = (
+            returned if isinstance(returned, Mapping) else dict(zip(names, row, strict=False))
+        )
+        surplus = [name for name, grad in found.items() if name not in floats and grad is not None]
         if surplus:
             raise ValueError(
                 f"backward: expected gradients of {', '.join(floats)}, got another, {surplus[0]}"
             )
-        return returned
+        return found
 
     name = getattr(forward, "__name__", type(forward).__name__)
     return Subject(name, lambda given: forward(**_in_order(inputs, given, others)), gradients, floats, {})
