@@ -45,12 +45,14 @@ def relu_backward(grad_output: Array, x: Array, *, saved: Array | None = None) -
     """Return grad_output where x > 0, else 0.
 
     The slope of max(x, 0) is 1 above and 0 below zero. At exactly 0 it has none; 0 is taken, as in torch.
+    Where x is NaN, grad_output passes, as in torch.
     """
     _check_pair(grad_output, x, saved)
-    sign = x if saved is None else saved
-    if is_numpy(grad_output, sign):
-        return elementwise_into(_pass_positive, grad_output, sign)
-    return _keep(grad_output, sign > 0)
+    if is_numpy(grad_output, x, saved):
+        if saved is None:
+            return elementwise_into(_pass_positive, grad_output, x)
+        return elementwise_into(_pass_rectified, grad_output, saved)
+    return _keep(grad_output, ~(x <= 0) if saved is None else saved != 0)
 
 
 def relu6(x: Array) -> Array:
@@ -60,9 +62,9 @@ def relu6(x: Array) -> Array:
 
 
 def relu6_backward(grad_output: Array, x: Array) -> Array:
-    """Return grad_output where 0 < x < 6, else 0; both ends count as outside, as in torch."""
+    """Return grad_output where 0 < x < 6 or x is NaN, else 0; both ends count as outside, as in torch."""
     _check_pair(grad_output, x)
-    return elementwise(lambda g, x: _keep(g, (x > 0) & (x < 6)), grad_output, x)
+    return elementwise(lambda g, x: _keep(g, ~((x <= 0) | (x >= 6))), grad_output, x)
 
 
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
@@ -168,7 +170,7 @@ def softmax(x: Array, dim: int = -1, *, return_saved: bool = False) -> Array:
     xp = namespace(x)
     if x.ndim == 0:
         return _both(x * 0 + 1, return_saved)
-    exponentials = xp.exp(x - _largest(x, dim))
+    exponentials = xp.exp(_below_largest(x, dim))
     return _both(exponentials / xp.sum(exponentials, axis=dim, keepdims=True), return_saved)
 
 
@@ -198,7 +200,7 @@ def log_softmax(x: Array, dim: int = -1, *, return_saved: bool = False) -> Array
     xp = namespace(x)
     if x.ndim == 0:
         return _both(x * 0, return_saved)
-    shifted = x - _largest(x, dim)
+    shifted = _below_largest(x, dim)
     return _both(shifted - xp.log(xp.sum(xp.exp(shifted), axis=dim, keepdims=True)), return_saved)
 
 
@@ -231,12 +233,12 @@ def _both(y: Array, return_saved: bool) -> Array:
     return (y, y) if return_saved else y
 
 
-def _largest(x: Array, dim: int) -> Array:
-    """Return the maximum along `dim`; an array without elements has none, and needs none."""
-    xp = namespace(x)
+def _below_largest(x: Array, dim: int) -> Array:
+    """Return x less its maximum along `dim`; an array without elements has none, and needs none."""
     if 0 in x.shape:
-        return xp.sum(x, axis=dim, keepdims=True)
-    return xp.max(x, axis=dim, keepdims=True)
+        return x
+    with np.errstate(over="ignore", invalid="ignore"):  # minus infinity is near enough; inf - inf is NaN
+        return x - namespace(x).max(x, axis=dim, keepdims=True)
 
 
 def _rectify(x: np.ndarray, out: np.ndarray) -> None:
@@ -256,7 +258,11 @@ def _keep(values: Array, chosen: Array) -> Array:
 
 
 def _pass_positive(grad: np.ndarray, sign: np.ndarray, out: np.ndarray) -> None:
-    keep_where(grad, sign > 0, out)
+    keep_where(grad, ~(sign <= 0), out)  # a NaN is not
+
+
+def _pass_rectified(grad: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+    keep_where(grad, y != 0, out)  # one comparison, for y is never below 0
 
 
 def _sigmoid(x: Array) -> Array:

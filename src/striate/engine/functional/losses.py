@@ -27,6 +27,7 @@ from striate.engine.backend import (
     to_numpy,
 )
 from striate.engine.functional.activations import log_softmax, sigmoid
+from striate.engine.functional.penalties import mean_divisor
 
 IGNORE_INDEX = -100
 """The label of samples that do not count, as in torch."""
@@ -38,12 +39,15 @@ class Shares(NamedTuple):
     Attributes:
         values: q, shape of the logits.
         divisor: what the mean divides the sum by: the labels' weights, or the number of samples; shape ().
+            NaN where that is 0.
         counted: which samples are not ignored, to stand beside the logits; None for all.
+        labelled: which class of each such sample is its label, shape of the logits; None for shares.
     """
 
     values: Array
     divisor: Array
     counted: Array | None = None
+    labelled: Array | None = None
 
 
 def cross_entropy(
@@ -117,7 +121,7 @@ def nll_loss(
         ignore_index: a label that does not count.
         reduction: `mean`, `sum` or `none`; the mean divides by the sum of the labels' weights.
     """
-    shares = _label_shares(log_probabilities, target, weight, ignore_index, 0.0)
+    shares = _label_shares(log_probabilities, target, weight, ignore_index, 0.0, "log_probabilities")
     return _reduce(_weighted_sum(shares.values, log_probabilities), shares.divisor, reduction)
 
 
@@ -130,8 +134,9 @@ def nll_loss_backward(
     reduction: str = "mean",
 ) -> Array:
     """Return -grad_output * weight at each label's place, 0 elsewhere, divided as in the forward."""
-    shares = _label_shares(log_probabilities, target, weight, ignore_index, 0.0)
-    return _scaled(-shares.values, shares, grad_output, log_probabilities, reduction)
+    shares = _label_shares(log_probabilities, target, weight, ignore_index, 0.0, "log_probabilities")
+    shares = shares._replace(counted=shares.labelled)
+    return _scaled(-shares.values, shares, grad_output, log_probabilities, reduction, "log_probabilities")
 
 
 def binary_cross_entropy_with_logits(
@@ -157,7 +162,7 @@ def binary_cross_entropy_with_logits(
     xp = namespace(input, target)
     softplus = xp.log1p(xp.exp(-xp.abs(input))) - xp.where(input < 0, input, xp.zeros_like(input))
     losses = (1 - target) * input + _positive_factor(target, pos_weight) * softplus
-    return _reduce(losses if weight is None else losses * weight, _size(input), reduction)
+    return _reduce(losses if weight is None else losses * weight, mean_divisor(input), reduction)
 
 
 def binary_cross_entropy_with_logits_backward(
@@ -175,7 +180,7 @@ def binary_cross_entropy_with_logits_backward(
     weight, pos_weight = _check_binary(input, target, weight, pos_weight)
     slope = (1 - target) - _positive_factor(target, pos_weight) * sigmoid(-input)
     slope = slope if weight is None else slope * weight
-    return slope * _scale(grad_output, input, _size(input), reduction, elementwise=True)
+    return slope * _scale(grad_output, input, mean_divisor(input), reduction, "input", elementwise=True)
 
 
 def _cross_entropy_shares(
@@ -183,9 +188,7 @@ def _cross_entropy_shares(
 ) -> Shares:
     check_float(logits=logits)
     check_array("target", target)
-    check_number("label_smoothing", label_smoothing)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing: expected from 0 to 1, got {label_smoothing}")
+    check_number("label_smoothing", label_smoothing, 0, 1)
     xp = namespace(logits, target)
     if not xp.isdtype(target.dtype, "real floating"):
         return _label_shares(logits, target, weight, ignore_index, label_smoothing)
@@ -197,14 +200,19 @@ def _cross_entropy_shares(
     values = target * (1 - label_smoothing) + label_smoothing / classes
     if weight is not None:
         values = values * _spread(_check_weight(weight, classes, logits), logits)
-    return Shares(values, _size(logits) / classes)
+    return Shares(values, mean_divisor(logits) / classes)
 
 
 def _label_shares(
-    logits: Array, target: Array, weight: Array | None, ignore_index: int, label_smoothing: float
+    logits: Array,
+    target: Array,
+    weight: Array | None,
+    ignore_index: int,
+    label_smoothing: float,
+    name: str = "logits",
 ) -> Shares:
-    check_float(logits=logits, weight=weight)
-    axis = _class_axis(logits)
+    check_float(**{name: logits, "weight": weight})
+    axis = _class_axis(logits, name)
     classes = int(logits.shape[axis])
     _check_labels(target, logits, classes, ignore_index)
     xp = namespace(logits, target, weight)
@@ -216,7 +224,7 @@ def _label_shares(
     weights = _spread(_check_weight(weight, classes, logits), logits)
     hot = hot * counts  # ignore_index may itself be the number of a class
     values = (hot * (1 - label_smoothing) + counts * (label_smoothing / classes)) * weights
-    return Shares(values, xp.sum(hot * weights), counted)
+    return Shares(values, mean_divisor(hot, hot * weights), counted, hot != 0)
 
 
 def _check_labels(target: Array, logits: Array, classes: int, ignore_index: int) -> None:
@@ -262,10 +270,10 @@ def _positive_factor(target: Array, pos_weight: Array | None) -> Array | float:
     return 1.0 if pos_weight is None else 1 + (pos_weight - 1) * target
 
 
-def _class_axis(logits: Array) -> int:
+def _class_axis(logits: Array, name: str = "logits") -> int:
     """Return the axis of the classes: the second, or the only one."""
     if logits.ndim < 1:
-        raise ValueError("logits: expected (N, K), (K,) or (N, K, d1, ...), got shape ()")
+        raise ValueError(f"{name}: expected (N, K), (K,) or (N, K, d1, ...), got shape ()")
     return 0 if logits.ndim == 1 else 1
 
 
@@ -279,15 +287,9 @@ def _spread(values: Array, logits: Array) -> Array:
 def _weighted_sum(shares: Array, log_probabilities: Array) -> Array:
     """Return -sum of shares * log_probabilities over classes; a share of 0 silences even an infinite one."""
     xp = namespace(shares)
-    terms = xp.where(shares == 0, xp.zeros_like(shares), shares * log_probabilities)
+    with np.errstate(invalid="ignore"):  # 0 times infinity
+        terms = xp.where(shares == 0, xp.zeros_like(shares), shares * log_probabilities)
     return -xp.sum(terms, axis=_class_axis(shares))
-
-
-def _size(array: Array) -> float:
-    size = 1.0
-    for length in array.shape:
-        size *= length
-    return size
 
 
 def _reduce(losses: Array, divisor: Array | float, reduction: str) -> Array:
@@ -295,17 +297,22 @@ def _reduce(losses: Array, divisor: Array | float, reduction: str) -> Array:
     if reduction == "none":
         return losses
     total = namespace(losses).sum(losses)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where no sample counts
-        return total / divisor if reduction == "mean" else total
+    return total / divisor if reduction == "mean" else total
 
 
-def _scaled(slope: Array, shares: Shares, grad_output: Array, logits: Array, reduction: str) -> Array:
+def _scaled(
+    slope: Array,
+    shares: Shares,
+    grad_output: Array,
+    logits: Array,
+    reduction: str,
+    name: str = "logits",
+) -> Array:
     """Return the gradient of logits: the slope times `_scale`, and 0 for what is ignored.
 
-    So all of it is 0, as in torch, where no sample counts and the mean divides by 0.
+    So all of it is 0, as in torch, where no sample counts and the mean is NaN.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        grad = slope * _scale(grad_output, logits, shares.divisor, reduction)
+    grad = slope * _scale(grad_output, logits, shares.divisor, reduction, name)
     if shares.counted is None:
         return grad
     xp = namespace(grad)
@@ -313,11 +320,16 @@ def _scaled(slope: Array, shares: Shares, grad_output: Array, logits: Array, red
 
 
 def _scale(
-    grad_output: Array, logits: Array, divisor: Array | float, reduction: str, elementwise: bool = False
+    grad_output: Array,
+    logits: Array,
+    divisor: Array | float,
+    reduction: str,
+    name: str,
+    elementwise: bool = False,
 ) -> Array:
     """Return what the slopes are multiplied by: grad_output, divided as the reduction does."""
     check_choice("reduction", reduction, "mean", "sum", "none")
-    check_float(input=logits, grad_output=grad_output)
+    check_float(**{name: logits, "grad_output": grad_output})
     if reduction != "none":
         check_shape("grad_output", grad_output, ())
         return grad_output / divisor if reduction == "mean" else grad_output

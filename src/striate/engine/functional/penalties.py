@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from striate.engine.backend import Array, check_choice, check_float, check_number, check_shape, namespace
+import math
+
+from striate.engine.backend import (
+    Array,
+    check_choice,
+    check_float,
+    check_number,
+    check_shape,
+    full,
+    namespace,
+)
 
 
 def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array | None = None) -> Array:
@@ -21,7 +31,7 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean", weight: Array
     if reduction == "none":
         return errors
     total = xp.sum(errors)
-    return total / _divisor(input, weight) if reduction == "mean" else total
+    return total / mean_divisor(input, weight) if reduction == "mean" else total
 
 
 def mse_loss_backward(
@@ -43,7 +53,7 @@ def mse_loss_backward(
     check_shape("grad_output", grad_output, input.shape if reduction == "none" else ())
     slope = 2 * (input - target)
     slope = slope if weight is None else slope * weight
-    return slope * (grad_output / _divisor(input, weight) if reduction == "mean" else grad_output)
+    return slope * (grad_output / mean_divisor(input, weight) if reduction == "mean" else grad_output)
 
 
 def l2_penalty(weight: Array, strength: float) -> Array:
@@ -75,10 +85,12 @@ def _check(input: Array, target: Array, weight: Array | None, reduction: str) ->
         check_shape("weight", weight, input.shape)
 
 
-def _divisor(input: Array, weight: Array | None) -> Array | float:
-    if weight is not None:
-        return namespace(weight).sum(weight)
-    size = 1.0
-    for length in input.shape:
-        size *= length
-    return size
+def mean_divisor(input: Array, weight: Array | None = None) -> Array | float:
+    """Return what a mean divides by: the number of elements, or the sum of their weights.
+
+    NaN where it is 0: the mean of nothing is NaN, as in torch, and no library warns of a division by NaN.
+    """
+    if weight is None:
+        return float(math.prod(input.shape)) or math.nan
+    xp, total = namespace(weight), namespace(weight).sum(weight)
+    return xp.where(total == 0, full((), math.nan, total), total)
