@@ -150,6 +150,71 @@ CONVOLUTION: dict[str, Refused] = {
         ValueError,
         "needs: expected names out of",
     ),
+    "no needs": (
+        lambda: F.conv2d_backward(GRAD, X, W, needs=None),
+        ValueError,
+        "needs: expected names out of ('x', 'weight', 'bias'), got None",
+    ),
+    "array of needs": (
+        lambda: F.conv2d_backward(GRAD, X, W, needs=np.array(3)),
+        ValueError,
+        "needs: expected names out of",
+    ),
+    "nested needs": (
+        lambda: F.conv2d_backward(GRAD, X, W, needs=[["x"]]),
+        ValueError,
+        "needs: expected names out of",
+    ),
+    "geometry's bias": (
+        lambda: F.conv2d_geometry(X, W, [1, 2]),
+        TypeError,
+        "bias: expected an array, got list",
+    ),
+    "numbers from another machine": (
+        lambda: F.conv2d(X.astype(">f8"), W),
+        TypeError,
+        f"x: {FLOATS} >f8; take x.astype(np.float32)",
+    ),
+    "whole numbers from another machine": (
+        lambda: F.conv2d(X.astype(">i2"), W),
+        TypeError,
+        f"x: {FLOATS} >i2; images of whole numbers",
+    ),
+    "true or false": (
+        lambda: F.conv2d(X > 0, W),
+        TypeError,
+        f"x: {FLOATS} bool; take x.astype(np.float32)",
+    ),
+    "masked": (
+        lambda: F.conv2d(np.ma.masked_less(X, 0), W),
+        TypeError,
+        "x: expected an array, got MaskedArray",
+    ),
+    "layer's stride": (
+        lambda: layers.Conv2d(3, 4, 3, 0, generator=RNG),
+        ValueError,
+        "stride: expected at least 1",
+    ),
+    "layer's dilation": (
+        lambda: layers.Conv2d(3, 4, 3, dilation=0, generator=RNG),
+        ValueError,
+        "dilation: expected at least 1, got 0",
+    ),
+    "layer's padding": (
+        lambda: layers.Conv2d(3, 4, 3, padding="foo", generator=RNG),
+        ValueError,
+        "padding: expected numbers, 'same' or 'valid', got 'foo'",
+    ),
+    "layer's stride and padding": (
+        lambda: layers.Conv2d(3, 4, 3, 2, "same", generator=RNG),
+        ValueError,
+        "padding: expected numbers where the stride is not 1",
+    ),
+    "layer's algorithm": (
+        lambda: layers.Conv2d(3, 4, 3, generator=RNG, algorithm="im2cool"),
+        ValueError,
+        "algorithm: expected 'auto' or one of",
+    ),
     "layer's kernel": (lambda: layers.Conv2d(3, 4, 0, generator=RNG), ValueError, "kernel_size: expected at"),
     "layer's channels": (
         lambda: layers.Conv2d(0, 4, 3, generator=RNG),
@@ -202,6 +267,45 @@ POOLING: dict[str, Refused] = {
         TypeError,
         "saved: expected an array, got list",
     ),
+    "saved flat": (
+        lambda: F.max_pool2d_backward(draw(2, 4, 3, 3), X, 2, saved=np.zeros((2, 4, 3, 3), np.int64)),
+        TypeError,
+        "saved: expected uint8, what max_pool2d returns with return_saved=True, got int64",
+    ),
+    "saved floats": (
+        lambda: F.max_pool2d_backward(draw(2, 4, 3, 3), X, 2, saved=draw(2, 4, 3, 3)),
+        TypeError,
+        "saved: expected uint8, what max_pool2d returns with return_saved=True, got float64",
+    ),
+    "saved in windows": (
+        lambda: F.adaptive_max_pool2d_backward(
+            draw(2, 4, 3, 3), X, 3, saved=np.zeros((2, 4, 3, 3), np.uint8)
+        ),
+        TypeError,
+        "saved: expected int64, what adaptive_max_pool2d returns with return_saved=True, got uint8",
+    ),
+    "both kinds": (
+        lambda: F.max_pool2d(X, 2, return_indices=True, return_saved=True),
+        ValueError,
+        "return_saved: expected return_indices or return_saved, got both",
+    ),
+    "layer's kernel": (lambda: layers.MaxPool2d("x"), TypeError, "kernel_size: expected a whole number"),
+    "layer's padding": (
+        lambda: layers.MaxPool2d(2, padding=5),
+        ValueError,
+        "padding: expected at most half of a window's (2, 2), got 5",
+    ),
+    "layer's kernel 0": (lambda: layers.AvgPool2d(0), ValueError, "kernel_size: expected at least 1, got 0"),
+    "layer's output": (
+        lambda: layers.AdaptiveAvgPool2d(-1),
+        ValueError,
+        "output_size: expected at least 1, got -1",
+    ),
+    "layer's outputs": (
+        lambda: layers.AdaptiveMaxPool2d((1, 2, 3)),
+        ValueError,
+        "output_size: expected one number or two",
+    ),
     "output 0": (lambda: F.adaptive_avg_pool2d(X, 0), ValueError, "output_size: expected at least 1, got 0"),
     "three outputs": (
         lambda: F.adaptive_max_pool2d(X, (1, 1, 1)),
@@ -249,6 +353,16 @@ LINEAR: dict[str, Refused] = {
         lambda: F.linear_backward(draw(1, 5), draw(2, 3), draw(5, 3)),
         ValueError,
         "grad_output: expected",
+    ),
+    "needs": (
+        lambda: F.linear_backward(draw(2, 5), draw(2, 3), draw(5, 3), 3),
+        ValueError,
+        "needs: expected names out of",
+    ),
+    "matrix": (
+        lambda: F.linear(draw(2, 3), draw(5, 3).view(np.matrix)),
+        TypeError,
+        "weight: expected an array, got matrix",
     ),
     "layer's features": (
         lambda: layers.Linear(-1, 4, generator=RNG),
@@ -327,6 +441,52 @@ NORMALIZATION: dict[str, Refused] = {
         lambda: F.update_running(X.astype(int), draw(4), draw(4)),
         TypeError,
         f"source: {FLOATS} int64",
+    ),
+    "update of rows": (
+        lambda: F.update_running(draw(4), draw(4), draw(4)),
+        ValueError,
+        "source: expected (N, C) or (N, C, ...), got shape (4,)",
+    ),
+    "update of one value": (
+        lambda: F.update_running(draw(1, 4), draw(4), draw(4)),
+        ValueError,
+        "source: expected more than one value in each channel, got shape (1, 4)",
+    ),
+    "update's dtype": (
+        lambda: F.update_running(X.astype(np.float32), draw(4), draw(4)),
+        TypeError,
+        "running_mean: expected float32 as source has, got float64",
+    ),
+    "update's share": (
+        lambda: F.update_running(X, draw(4), draw(4), NAN),
+        ValueError,
+        "momentum: expected a finite number, got nan",
+    ),
+    "update's true share": (
+        lambda: F.update_running(X, draw(4), draw(4), True),
+        TypeError,
+        "momentum: expected a number, got True",
+    ),
+    "layer's share": (
+        lambda: layers.BatchNorm2d(3, momentum=-1),
+        ValueError,
+        "momentum: expected from 0 to 1, got -1",
+    ),
+    "layer's x": (lambda: layers.BatchNorm2d(4)(None), TypeError, "x: expected an array, got NoneType"),
+    "saved tuple": (
+        lambda: F.batch_norm_backward(X, X, saved=(draw(4), draw(4))),
+        TypeError,
+        "saved: expected the Statistics that batch_norm returned, got tuple",
+    ),
+    "saved of others": (
+        lambda: F.batch_norm_backward(X, X, saved=F.Statistics(draw(3), draw(3), draw(3))),
+        ValueError,
+        "saved.mean: expected shape (4,), got (3,)",
+    ),
+    "saved of fewer": (
+        lambda: F.batch_norm_backward(X, X, saved=F.batch_norm(X[:1], training=True, return_saved=True)[1]),
+        ValueError,
+        "saved: expected statistics of 72 values a channel, got 36",
     ),
     "layer's features": (
         lambda: layers.BatchNorm2d(0),
@@ -422,7 +582,17 @@ CLASSES: dict[str, Refused] = {
     "gradient's dtype": (
         lambda: F.nll_loss_backward(np.ones((), np.float32), LOGITS, LABELS),
         TypeError,
-        "grad_output: expected float64 as input has, got float32",
+        "grad_output: expected float64 as log_probabilities has, got float32",
+    ),
+    "nll number": (
+        lambda: F.nll_loss(ONE, np.array(0)),
+        ValueError,
+        "log_probabilities: expected (N, K), (K,) or",
+    ),
+    "nll whole": (
+        lambda: F.nll_loss(np.ones((3, 5), int), LABELS),
+        TypeError,
+        f"log_probabilities: {FLOATS} int64",
     ),
     "nll float labels": (
         lambda: F.nll_loss(LOGITS, draw(3)),
@@ -499,6 +669,16 @@ LOSSES: dict[str, Refused] = {
         ValueError,
         "weight: expected shape (5,), got (2,)",
     ),
+    "list of weights of a loss": (
+        lambda: Loss(class_weights=[1, 2]),
+        TypeError,
+        "class_weights: expected an array, got list",
+    ),
+    "column of weights of a loss": (
+        lambda: Loss(class_weights=draw(2, 1)),
+        ValueError,
+        "class_weights: expected (K,), got shape (2, 1)",
+    ),
     "logit's label": (
         lambda: Loss("logit").forward(draw(3, 1), LABELS),
         ValueError,
@@ -552,6 +732,41 @@ ELEMENTS: dict[str, Refused] = {
     ),
     "mask list": (lambda: F.dropout(X, mask=[True]), TypeError, "mask: expected an array, got list"),
     "dropped whole numbers": (lambda: F.dropout(X.astype(int)), TypeError, f"x: {FLOATS} int64"),
+    "mask's probability": (
+        lambda: F.draw_mask(X, 1.5, RNG),
+        ValueError,
+        "p: expected a probability from 0 to 1, got 1.5",
+    ),
+    "mask of nothing": (
+        lambda: F.draw_mask(None, 0.5, RNG),
+        TypeError,
+        "x: expected an array, got NoneType",
+    ),
+    "no gradient of dropout": (
+        lambda: F.dropout_backward(None, X > 0),
+        TypeError,
+        "grad_output: expected an array, got NoneType",
+    ),
+    "layer's probability": (
+        lambda: layers.Dropout(1.5, generator=RNG),
+        ValueError,
+        "p: expected a probability from 0 to 1, got 1.5",
+    ),
+    "layer's generator": (
+        lambda: layers.Dropout(0.5, generator=0),
+        TypeError,
+        "generator: expected numpy.random.default_rng(seed), got 0",
+    ),
+    "layer's slope": (lambda: layers.LeakyReLU("x"), TypeError, "negative_slope: expected a number, got 'x'"),
+    "layer's approximation": (
+        lambda: layers.GELU("erf"),
+        ValueError,
+        "approximate: expected 'none' or 'tanh', got 'erf'",
+    ),
+    "layer's dim": (lambda: layers.Softmax("z"), TypeError, "dim: expected a whole number, got 'z'"),
+    "layer's dim of logs": (lambda: layers.LogSoftmax(0.5), TypeError, "dim: expected a whole number"),
+    "layer's number": (lambda: layers.Flatten()(3), TypeError, "x: expected an array, got int"),
+    "parameter's number": (lambda: Parameter(3), TypeError, "value: expected an array, got int"),
     "dim": (lambda: F.softmax(draw(3, 4), 2), ValueError, "dim: expected from -2 to 1, got 2"),
     "dim below": (lambda: F.log_softmax(draw(3, 4), -3), ValueError, "dim: expected from -2 to 1, got -3"),
     "dim of a number": (lambda: F.softmax(ONE, 1), ValueError, "dim: expected from -1 to 0, got 1"),
@@ -629,6 +844,36 @@ OPTIMIZERS: dict[str, Refused] = {
         TypeError,
         "w.grad: expected float64 as w has, got float32",
     ),
+    "undecayed letters": (
+        lambda: SGD(parameters(), undecayed="w"),
+        TypeError,
+        "undecayed: expected a list of names of parameters, got 'w'",
+    ),
+    "restored in part": (
+        lambda: Adam(parameters()).restore_state({"w:step": np.array(1.0), "w:exp_avg": draw(3)}),
+        ValueError,
+        "arrays: expected w:exp_avg_sq as well, got none",
+    ),
+    "restored without a step": (
+        lambda: SGD(parameters(), momentum=0.9).restore_state({"w:momentum_buffer": draw(3)}),
+        ValueError,
+        "arrays: expected w:step as well, got none",
+    ),
+    "restored before the start": (
+        lambda: SGD(parameters()).restore_state({"w:step": np.array(-3.0)}),
+        ValueError,
+        "w:step: expected a whole number of at least 0",
+    ),
+    "restored half a step": (
+        lambda: SGD(parameters()).restore_state({"w:step": np.array(2.5)}),
+        ValueError,
+        "w:step: expected a whole number of at least 0",
+    ),
+    "restored nothing": (
+        lambda: SGD(parameters()).restore_state({None: np.array(1.0)}),
+        ValueError,
+        "arrays: expected the state of this optimizer's parameters, got None",
+    ),
     "restored shape": (
         lambda: SGD(parameters(), momentum=0.9).restore_state({"w:momentum_buffer": draw(1)}),
         ValueError,
@@ -670,6 +915,11 @@ TRAINING: dict[str, Refused] = {
     "loss's name": (lambda: fit(SAMPLES, loss="bce"), TypeError, "loss: expected a Loss, got str"),
     "seed's name": (lambda: fit(SAMPLES, seed="a"), TypeError, "seed: expected a whole number, got 'a'"),
     "negative seed": (lambda: fit(SAMPLES, seed=-1), ValueError, "seed: expected at least 0, got -1"),
+    "order's seed": (
+        lambda: Samples(IMAGES, ZEROS, seed=-1),
+        ValueError,
+        "seed: expected at least 0, got -1",
+    ),
     "too few labels": (
         lambda: Samples(IMAGES, ZEROS[:2]),
         ValueError,

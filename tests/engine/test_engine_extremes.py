@@ -106,3 +106,72 @@ def test_windows_in_the_padding_alone_are_minus_infinity_when_predicted_too():
     y = T.max_pool2d(torch.tensor(x), 2, 3, (0, 1), 4).numpy()
     assert np.isneginf(y).any()
     np.testing.assert_array_equal(network.predict(x), y)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norms_gradient_follows_the_mode_that_was_saved(training):
+    generator = np.random.default_rng(3)
+    x, grad = generator.normal(size=(2, 4, 3, 5, 5))
+    running = np.full(3, 0.5), np.full(3, 2.0)
+    _, saved = F.batch_norm(x, *running, training=training, return_saved=True)
+    expected = torch_gradient(
+        lambda leaf: T.batch_norm(leaf, *map(torch.tensor, running), training=training), x, grad
+    )
+    for mode in (True, False):
+        grad_x = F.batch_norm_backward(grad, x, training=mode, saved=saved)[0]
+        np.testing.assert_allclose(grad_x, expected, atol=1e-12)
+
+
+def test_batch_norm_and_its_gradient_have_the_same_default_mode():
+    x, grad = np.random.default_rng(4).normal(size=(2, 4, 3, 5, 5))
+    running = {"running_mean": np.full(3, 0.5), "running_var": np.full(3, 2.0)}
+    slope = grad / np.sqrt(2 + 1e-5)
+    np.testing.assert_allclose(F.batch_norm_backward(grad, x, **running)[0], slope, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3,), (2, 3, 4), (0, 3)])
+@pytest.mark.parametrize("name", ["nll_loss", "cross_entropy"])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.5, 1.0])
+def test_a_total_weight_of_0_gives_what_torch_gives(name, shape, label_smoothing):
+    z, weight = np.random.default_rng(5).normal(size=shape), np.array([0.0, 1.0, 1.0])
+    labels = np.zeros((*shape[:-1], *shape[2:]) if len(shape) < 3 else (2, 4), int)
+    options = {} if name == "nll_loss" else {"label_smoothing": label_smoothing}
+    leaf = torch.tensor(z, requires_grad=True)
+    loss = getattr(T, name)(leaf, torch.tensor(labels), torch.tensor(weight), **options)
+    loss.backward()
+    np.testing.assert_array_equal(getattr(F, name)(z, labels, weight, **options), loss.detach())
+    ours = getattr(F, f"{name}_backward")(np.array(1.0), z, labels, weight, **options)
+    np.testing.assert_array_equal(ours, leaf.grad)
+
+
+@pytest.mark.parametrize("name", ["mse_loss", "binary_cross_entropy_with_logits"])
+def test_the_mean_of_nothing_is_undefined_and_has_no_gradient(name):
+    nothing = np.zeros((0, 2), np.float32)
+    assert np.isnan(getattr(F, name)(nothing, nothing))
+    assert getattr(F, f"{name}_backward")(np.ones((), np.float32), nothing, nothing).shape == (0, 2)
+
+
+@pytest.mark.parametrize("values", [[3e38, -3e38, 0], [INF, 0, 1], [-INF, 0, 1], [-INF] * 3])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_softmax_of_huge_numbers(name, values):
+    x = np.array([values], np.float32)
+    theirs = getattr(T, name)(torch.tensor(x), 1).numpy()
+    np.testing.assert_allclose(getattr(F, name)(x), theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_cross_entropy_of_huge_numbers(label):
+    z, labels = np.array([[3e38, -3e38]], np.float32), np.array([label])
+    theirs = T.cross_entropy(torch.tensor(z), torch.tensor(labels)).numpy()
+    np.testing.assert_array_equal(F.cross_entropy(z, labels), theirs)
+
+
+@pytest.mark.parametrize("name", ["relu", "relu6", "leaky_relu"])
+def test_a_gradient_passes_an_undefined_value(name):
+    x, grad = np.array([NAN, -1, 0, 2, 9]), np.arange(5) + 1.0
+    theirs = torch_gradient(getattr(T, name), x, grad)
+    np.testing.assert_array_equal(getattr(F, f"{name}_backward")(grad, x), theirs)
+    if name == "relu":
+        y, saved = F.relu(x, return_saved=True)
+        assert np.isnan(y[0])
+        np.testing.assert_array_equal(F.relu_backward(grad, x, saved=saved), theirs)

@@ -124,12 +124,13 @@ def arange(stop: int, like: Array) -> Array:
 
 
 def check_array(name: str, value: Any) -> None:
-    """Refuse what is no array, a list or None say.
+    """Refuse what is no array, a list or None say; and NumPy's kinds with an arithmetic of their own.
 
     Raises:
         TypeError: names argument, expected and got.
     """
-    if not hasattr(value, "dtype") or not hasattr(value, "shape"):
+    plain = type(value) is np.ndarray or not isinstance(value, np.matrix | np.ma.MaskedArray)
+    if not plain or not hasattr(value, "dtype") or not hasattr(value, "shape"):
         raise TypeError(f"{name}: expected an array, got {type(value).__name__}")
 
 
@@ -149,11 +150,18 @@ def check_float(**arrays: Array | None) -> None:
         check_array(name, array)
         dtype = _numpy_name(array.dtype) if is_numpy(array) else _name(array.dtype)
         if dtype not in ("float32", "float64"):
-            hint = "; images of whole numbers become floats by x.astype(np.float32) / 255"
-            raise TypeError(f"{name}: expected float32 or float64, got {dtype}{hint}")
+            raise TypeError(f"{name}: expected float32 or float64, got {dtype}{_hint(dtype)}")
         first = first or (name, dtype)
         if dtype != first[1]:
             raise TypeError(f"{name}: expected {first[1]} as {first[0]} has, got {dtype}")
+
+
+def _hint(dtype: str) -> str:
+    """Return how numbers become floats; `>i2` and `>f8` are names too, of numbers from other machines."""
+    kind = dtype.lstrip("<>")
+    if kind.startswith(("i", "u")):
+        return "; images of whole numbers become floats by x.astype(np.float32) / 255"
+    return "" if kind.startswith("c") else "; take x.astype(np.float32)"
 
 
 def _name(dtype: Any) -> str:
@@ -195,6 +203,27 @@ def check_shape(name: str, array: Array, expected: Sequence[int]) -> None:
         raise ValueError(f"{name}: expected shape {tuple(expected)}, got {tuple(array.shape)}")
 
 
+def check_dtype(name: str, array: Array, expected: str, source: str) -> None:
+    """Refuse an array that has not the dtype called `expected`, which that from `source` has.
+
+    Raises:
+        TypeError: no array, or of another dtype.
+    """
+    check_array(name, array)
+    if _name(array.dtype) != expected:
+        raise TypeError(f"{name}: expected {expected}, {source}, got {_name(array.dtype)}")
+
+
+def check_generator(name: str, value: Any) -> None:
+    """Refuse what is no generator of NumPy's.
+
+    Raises:
+        TypeError: names argument, expected and got.
+    """
+    if not isinstance(value, np.random.Generator):
+        raise TypeError(f"{name}: expected numpy.random.default_rng(seed), got {value!r}")
+
+
 def check_axis(name: str, value: Any, ndim: int) -> int:
     """Return `value` as an axis from 0 on, or refuse what is none of an array with `ndim` dimensions.
 
@@ -225,17 +254,18 @@ def check_whole(name: str, value: Any, minimum: int | None = 1) -> int:
     return int(value)
 
 
-def check_number(name: str, value: Any, minimum: float = -math.inf) -> float:
-    """Return `value` as a float, or refuse what is no finite number of at least `minimum`.
+def check_number(name: str, value: Any, minimum: float = -math.inf, maximum: float = math.inf) -> float:
+    """Return `value` as a float, or refuse what is no finite number from `minimum` to `maximum`.
 
     Raises:
         TypeError: no number.
-        ValueError: smaller than `minimum`, infinite or undefined.
+        ValueError: smaller or larger, infinite or undefined.
     """
     if not isinstance(value, int | float | np.integer | np.floating) or isinstance(value, bool):
         raise TypeError(f"{name}: expected a number, got {value!r}")
-    if not (minimum <= value < math.inf and value > -math.inf):
+    if not (minimum <= value <= maximum and math.isfinite(value)):
         expected = "a finite number" if minimum == -math.inf else f"a number of at least {minimum:g}"
+        expected = expected if maximum == math.inf else f"from {minimum:g} to {maximum:g}"
         raise ValueError(f"{name}: expected {expected}, got {value}")
     return float(value)
 

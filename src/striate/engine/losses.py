@@ -59,9 +59,10 @@ class Loss:
         known = FITTING[self.output]
         if self.name is not None and self.name not in known:
             raise ValueError(f"name: expected {' or '.join(known)} for {self.output}, got {self.name!r}")
-        check_number("label_smoothing", self.label_smoothing, 0)
-        if self.label_smoothing > 1:
-            raise ValueError(f"label_smoothing: expected from 0 to 1, got {self.label_smoothing}")
+        check_number("label_smoothing", self.label_smoothing, 0, 1)
+        if self.class_weights is not None:
+            check_float(class_weights=self.class_weights)
+            check_ndim("class_weights", self.class_weights, (1,), "(K,)")
 
     def plain(self) -> Loss:
         """Return the same loss without smoothing and class weights, to measure by."""

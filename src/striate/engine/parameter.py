@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from striate.engine.backend import Array, check_shape
+from striate.engine.backend import Array, check_float, check_shape
 
 
 class Parameter:
@@ -15,9 +15,13 @@ class Parameter:
     Attributes:
         value: of any shape, float32 or float64.
         grad: of the shape and dtype of `value`, or None where nothing has gathered yet.
+
+    Raises:
+        TypeError: no array of floating numbers.
     """
 
     def __init__(self, value: Array) -> None:
+        check_float(value=value)
         self.value = value
         self.grad: Array | None = None
 

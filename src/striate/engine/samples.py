@@ -58,7 +58,7 @@ class Samples:
         self.labels = labels
         self.batch_size = check_whole("batch_size", batch_size)
         self.shuffle = shuffle
-        self.seed = seed
+        self.seed = check_whole("seed", seed, 0)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""

@@ -70,10 +70,7 @@ def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
     """
     if name == "auto":
         name = automatic(geometry) if is_numpy(*arrays) else "shifted"
-    if name not in ALGORITHMS:
-        near = difflib.get_close_matches(str(name), ALGORITHMS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"algorithm: expected 'auto' or one of {', '.join(ALGORITHMS)}, got {name!r}{hint}")
+    check_algorithm(name)
     if name != "shifted" and not is_numpy(*arrays):
         raise ValueError(
             f"algorithm: expected 'auto' or 'shifted' for arrays that are not NumPy's, got {name!r}"
@@ -82,6 +79,14 @@ def choose(name: str, geometry: Geometry, *arrays: Array | None) -> Algorithm:
     if reason is not None:
         raise ValueError(f"algorithm: {name!r} does not serve this convolution: {reason}; use 'auto'")
     return ALGORITHMS[name]
+
+
+def check_algorithm(name: str) -> None:
+    """Refuse what is neither `"auto"` nor the name of an algorithm."""
+    if not isinstance(name, str) or name not in ("auto", *ALGORITHMS):
+        near = difflib.get_close_matches(str(name), ALGORITHMS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"algorithm: expected 'auto' or one of {', '.join(ALGORITHMS)}, got {name!r}{hint}")
 
 
 def automatic(geometry: Geometry) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from striate.engine.backend import Array, Pair, check_ndim, check_pair, check_whole
+from striate.engine.backend import Array, Pair, check_ndim, check_pair, check_shape, check_whole
 
 Sides = tuple[tuple[int, int], tuple[int, int]]
 """Zeros added around an image: ((top, bottom), (left, right))."""
@@ -142,7 +142,7 @@ def describe(
         size=(x.shape[-2], x.shape[-1]),
         kernel=kernel,
         stride=steps,
-        padding=_sides(padding, kernel, steps, spread),
+        padding=sides(padding, kernel, steps, spread),
         dilation=spread,
         groups=groups,
     )
@@ -167,11 +167,11 @@ def _check_channels(x: Array, weight: Array, bias: Array | None, groups: int) ->
             f"x: expected {weight.shape[1] * groups} channels (weight of shape {tuple(weight.shape)}, "
             f"groups={groups}), got {in_channels} in shape {tuple(x.shape)}"
         )
-    if bias is not None and tuple(bias.shape) != (out_channels,):
-        raise ValueError(f"bias: expected shape ({out_channels},), got {tuple(bias.shape)}")
+    if bias is not None:
+        check_shape("bias", bias, (out_channels,))
 
 
-def _sides(
+def sides(
     padding: Padding, kernel: tuple[int, int], stride: tuple[int, int], dilation: tuple[int, int]
 ) -> Sides:
     """Return the four sides of any form of `padding`; `"same"` puts an odd zero below and right, as torch."""

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from math import prod
 
-from striate.engine.backend import Array, check_float, check_ndim, check_shape, check_whole, namespace, zeros
+from striate.engine.backend import (
+    Array,
+    check_dtype,
+    check_float,
+    check_ndim,
+    check_shape,
+    check_whole,
+    namespace,
+    zeros,
+)
 from striate.engine.functional.average_pooling import avg_pool2d, avg_pool2d_backward
 from striate.engine.functional.max_pooling import max_pool2d, max_pool2d_backward
 
@@ -112,6 +121,7 @@ def adaptive_max_pool2d_backward(
     if saved is None:
         saved = adaptive_max_pool2d(x, size, return_saved=True)[1]
     check_shape("saved", saved, grad_output.shape)
+    check_dtype("saved", saved, "int64", "what adaptive_max_pool2d returns with return_saved=True")
     xp = namespace(x)
     shape = (prod(x.shape[:-2]), *size)
     grads, places = xp.reshape(grad_output, shape), xp.reshape(saved, shape)
@@ -145,16 +155,20 @@ def spans(length: int, count: int) -> Spans:
 def _output_size(x: Array, output_size: OutputSize) -> tuple[int, int]:
     check_float(x=x)
     check_ndim("x", x, (3, 4), "(N, C, H, W) or (C, H, W)")
-    both = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size, output_size)
-    if len(both) != 2:
-        raise ValueError(f"output_size: expected one number or two (height, width), got {output_size!r}")
+    asked = check_output_size(output_size)
     lengths = (int(x.shape[-2]), int(x.shape[-1]))
     if min(lengths) < 1:
         raise ValueError(f"x: expected maps of at least 1 x 1, got {lengths}")
-    rows, columns = (
-        length if asked is None else check_whole("output_size", asked)
-        for asked, length in zip(both, lengths, strict=True)
-    )
+    rows, columns = (length if one is None else one for one, length in zip(asked, lengths, strict=True))
+    return (rows, columns)
+
+
+def check_output_size(output_size: OutputSize) -> tuple[int | None, int | None]:
+    """Return `output_size` as (height, width), or refuse what is none."""
+    both = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size, output_size)
+    if len(both) != 2:
+        raise ValueError(f"output_size: expected one number or two (height, width), got {output_size!r}")
+    rows, columns = (None if one is None else check_whole("output_size", one) for one in both)
     return (rows, columns)
 
 

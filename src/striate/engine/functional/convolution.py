@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from striate.engine.algorithms import Geometry, Padding, choose, describe
 from striate.engine.backend import Array, Pair, check_float, check_ndim, check_shape, namespace
+from striate.engine.functional.linear import check_needs
 
 GRADIENTS = ("x", "weight", "bias")
 """What `conv2d_backward` can return, in its order."""
@@ -105,7 +106,7 @@ def conv2d_backward(
     """
     check_float(x=x, weight=weight, grad_output=grad_output)
     namespace(grad_output, x, weight)
-    wanted = _wanted(needs)
+    wanted = check_needs(needs, GRADIENTS)
     geometry = describe(x, weight, None, stride, padding, dilation, groups)
     check_ndim("grad_output", grad_output, (x.ndim,), "as many dimensions as x has")
     check_shape("grad_output", grad_output, geometry.out_shape[-x.ndim :])
@@ -134,9 +135,3 @@ def conv2d_geometry(
 def _as_batch(images: Array) -> Array:
     """One image (C, H, W) as a batch of one; a batch as it is."""
     return images if images.ndim == 4 else images[None, ...]
-
-
-def _wanted(needs: Collection[str]) -> tuple[str, ...]:
-    if isinstance(needs, str) or not set(needs) <= set(GRADIENTS):
-        raise ValueError(f"needs: expected names out of {GRADIENTS}, got {needs!r}")
-    return tuple(needs)

@@ -7,6 +7,7 @@ import numpy as np
 from striate.engine.backend import (
     Array,
     check_float,
+    check_generator,
     check_number,
     check_shape,
     from_numpy,
@@ -42,7 +43,8 @@ def dropout(
     Raises:
         ValueError: p out of range, or neither generator nor mask where something is to be dropped.
     """
-    _check(p, x)
+    check_float(x=x)
+    check_probability("p", p)
     if not training or p == 0:
         return (x, None) if return_saved else x
     if mask is None:
@@ -62,23 +64,30 @@ def dropout_backward(grad_output: Array, mask: Array | None, p: float = 0.5) -> 
             again. None where nothing was dropped: then grad_output itself is returned.
         p: as in the forward.
     """
-    _check(p, grad_output)
+    check_float(grad_output=grad_output)
+    check_probability("p", p)
     return grad_output if mask is None else _apply(grad_output, mask, p)
 
 
 def draw_mask(x: Array, p: float, generator: np.random.Generator) -> Array:
-    """Return a mask for x: True, "stays", with probability 1 - p, to 32 binary digits."""
-    if not isinstance(generator, np.random.Generator):
-        raise TypeError(f"generator: expected numpy.random.default_rng(seed), got {generator!r}")
+    """Return a mask for x: True, "stays", with probability 1 - p, to 32 binary digits.
+
+    Raises:
+        TypeError: no floating x, no number, or no generator.
+        ValueError: p is no probability.
+    """
+    check_float(x=x)
+    check_probability("p", p)
+    check_generator("generator", generator)
     draws = generator.integers(0, 2**32, size=tuple(x.shape), dtype=np.uint32)
     return from_numpy(draws >= np.uint32(min(round(p * 2**32), 2**32 - 1)), x)
 
 
-def _check(p: float, x: Array) -> None:
-    check_float(x=x)
-    check_number("p", p)
-    if not 0 <= p <= 1:
-        raise ValueError(f"p: expected a probability from 0 to 1, got {p}")
+def check_probability(name: str, value: float) -> None:
+    """Refuse what is no number from 0 to 1."""
+    check_number(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: expected a probability from 0 to 1, got {value}")
 
 
 def _apply(values: Array, mask: Array, p: float) -> Array:

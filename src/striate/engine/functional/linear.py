@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from math import prod
 
 import numpy as np
@@ -81,7 +81,9 @@ def linear_backward(
 
 def check_needs(needs: Collection[str], known: tuple[str, ...]) -> tuple[str, ...]:
     """Return `needs` as a tuple, or refuse what is not among the `known` names."""
-    if isinstance(needs, str) or not set(needs) <= set(known):
+    if not isinstance(needs, tuple | list | Set) or not all(
+        isinstance(name, str) and name in known for name in needs
+    ):
         raise ValueError(f"needs: expected names out of {known}, got {needs!r}")
     return tuple(needs)
 

@@ -11,6 +11,7 @@ from striate.engine.backend import (
     Array,
     Pair,
     arange,
+    check_dtype,
     check_float,
     check_shape,
     from_numpy,
@@ -57,8 +58,13 @@ def max_pool2d(
 
     Returns:
         (N, C, H', W') or (C, H', W'); see `lay_windows` for the sizes.
+
+    Raises:
+        ValueError: the arguments do not fit, or both `return_indices` and `return_saved`.
     """
     check_float(x=x)
+    if return_indices and return_saved:
+        raise ValueError("return_saved: expected return_indices or return_saved, got both")
     windows = lay_windows(x, kernel_size, stride, padding, dilation, ceil_mode)
     (maps,) = as_maps(x)
     pooled = (_pool_numpy if is_numpy(x) else _pool)(maps, windows)
@@ -92,7 +98,11 @@ def max_pool2d_backward(
         padding: as in the forward.
         dilation: as in the forward.
         ceil_mode: as in the forward.
-        saved: what the forward returned with `return_saved=True`.
+        saved: what the forward returned with `return_saved=True`; no flat indices.
+
+    Raises:
+        ValueError: the shapes do not fit.
+        TypeError: `saved` of another dtype than the forward's.
     """
     check_float(x=x, grad_output=grad_output)
     windows = lay_windows(x, kernel_size, stride, padding, dilation, ceil_mode)
@@ -100,6 +110,7 @@ def max_pool2d_backward(
     if saved is None:
         saved = max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode, return_saved=True)[1]
     check_shape("saved", saved, grad_output.shape)
+    check_dtype("saved", saved, _choice_dtype(windows).name, "what max_pool2d returns with return_saved=True")
     scatter = _scatter_numpy if is_numpy(grad_output, saved) else _scatter
     grads, choice = as_maps(grad_output, saved)
     return as_images(scatter(grads, choice, windows), x.shape[:-2])

@@ -101,7 +101,7 @@ def batch_norm_backward(
     grad_output: Array,
     x: Array,
     weight: Array | None = None,
-    training: bool = True,
+    training: bool = False,
     eps: float = 1e-5,
     *,
     running_mean: Array | None = None,
@@ -125,12 +125,16 @@ def batch_norm_backward(
         grad_output: of the output's shape.
         x: as in the forward.
         weight: as in the forward.
-        training: as in the forward.
+        training: as in the forward; `saved` tells it by itself.
         eps: as in the forward.
         running_mean: as in the forward; without training, x was normalised with it.
         running_var: likewise.
-        saved: what the forward returned with `return_saved=True`.
+        saved: what the forward returned with `return_saved=True`; takes the place of the four above.
         needs: out of `x`, `weight`, `bias`.
+
+    Raises:
+        ValueError: shapes that do not fit, or neither `saved`, running statistics nor training.
+        TypeError: `saved` that is none of the forward's.
     """
     check_float(
         x=x, grad_output=grad_output, running_mean=running_mean, running_var=running_var, weight=weight
@@ -139,8 +143,11 @@ def batch_norm_backward(
     check_shape("grad_output", grad_output, x.shape)
     check_number("eps", eps, 0)
     wanted = check_needs(needs, GRADIENTS)
-    own = _uses_batch(running_mean, running_var, training)
-    if saved is None:
+    if saved is not None:
+        _check_saved(saved, x)
+        own = saved.values > 0
+    else:
+        own = _uses_batch(running_mean, running_var, training)
         saved = _measure(x, eps, training) if own else _running(running_mean, running_var, eps)
     xp = namespace(grad_output, x)
     scale = saved.inverse_deviation if weight is None else saved.inverse_deviation * weight
@@ -190,13 +197,17 @@ def update_running(
         num_batches_tracked: how many batches there have been, this one included; needed for that only.
 
     Raises:
-        ValueError: a share without a number of batches, or statistics that were not measured on a batch.
+        ValueError: no share and no number of batches, no finite share, or statistics that were not measured
+            on a batch.
+        TypeError: a share that is no number, or arrays of different dtypes.
     """
     if momentum is None:
         if num_batches_tracked is None:
             raise ValueError("num_batches_tracked: expected the number of batches so far, got None")
         momentum = 1 / check_whole("num_batches_tracked", num_batches_tracked)
+    check_number("momentum", momentum)
     statistics = source if isinstance(source, Statistics) else _measure_batch(source)
+    check_float(source=statistics.mean, running_mean=running_mean, running_var=running_var)
     check_shape("running_mean", running_mean, statistics.mean.shape)
     check_shape("running_var", running_var, statistics.mean.shape)
     if statistics.values < 2:
@@ -208,7 +219,9 @@ def update_running(
 
 def _measure_batch(x: Array) -> Statistics:
     check_float(source=x)
-    _check_channels(x)
+    _check_dimensions("source", x)
+    if _count(x) < 2:
+        raise ValueError(f"source: expected more than one value in each channel, got shape {tuple(x.shape)}")
     return _measure(x, 1.0, training=True)  # the deviation, which alone depends on eps, is not asked for
 
 
@@ -242,9 +255,25 @@ def _uses_batch(running_mean: Array | None, running_var: Array | None, training:
     return training
 
 
-def _check_channels(x: Array, **arrays: Array | None) -> None:
+def _check_saved(saved: Statistics, x: Array) -> None:
+    if not isinstance(saved, Statistics):
+        raise TypeError(
+            f"saved: expected the Statistics that batch_norm returned, got {type(saved).__name__}"
+        )
+    check_float(**{"x": x, "saved.mean": saved.mean, "saved.inverse_deviation": saved.inverse_deviation})
+    for name in ("mean", "inverse_deviation"):
+        check_shape(f"saved.{name}", getattr(saved, name), x.shape[1:2])
+    if saved.values not in (0, _count(x)):
+        raise ValueError(f"saved: expected statistics of {_count(x)} values a channel, got {saved.values}")
+
+
+def _check_dimensions(name: str, x: Array) -> None:
     if x.ndim < 2:
-        raise ValueError(f"x: expected (N, C) or (N, C, ...), got shape {tuple(x.shape)}")
+        raise ValueError(f"{name}: expected (N, C) or (N, C, ...), got shape {tuple(x.shape)}")
+
+
+def _check_channels(x: Array, **arrays: Array | None) -> None:
+    _check_dimensions("x", x)
     for name, array in arrays.items():
         if array is not None:
             check_shape(name, array, x.shape[1:2])

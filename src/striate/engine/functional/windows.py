@@ -119,12 +119,8 @@ def lay_windows(
         ValueError: names argument, expected and got.
     """
     check_ndim("x", x, (3, 4), "(N, C, H, W) or (C, H, W)")
-    kernel = check_pair("kernel_size", kernel_size)
-    steps = kernel if stride is None else check_pair("stride", stride)
-    sides, distances = check_pair("padding", padding, minimum=0), check_pair("dilation", dilation)
+    kernel, steps, sides, distances = check_window(kernel_size, stride, padding, dilation)
     reach = tuple(d * (k - 1) + 1 for d, k in zip(distances, kernel, strict=True))
-    if any(2 * side > length for side, length in zip(sides, kernel, strict=True)):
-        raise ValueError(f"padding: expected at most half of a window's {kernel}, got {padding}")
     size = (int(x.shape[-2]), int(x.shape[-1]))
     if min(size) < 1:
         raise ValueError(f"x: expected maps of at least one pixel, got {size}")
@@ -135,6 +131,18 @@ def lay_windows(
     if rows < 1 or columns < 1:
         raise ValueError(f"x: expected maps of at least {reach} with padding {sides}, got {size}")
     return Windows(size, kernel, steps, sides, distances, (rows, columns))
+
+
+def check_window(
+    kernel_size: Pair, stride: Pair | None, padding: Pair, dilation: Pair = 1
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Return the arguments of `lay_windows` as (height, width) each, or refuse what no map can fit."""
+    kernel = check_pair("kernel_size", kernel_size)
+    steps = kernel if stride is None else check_pair("stride", stride)
+    sides, distances = check_pair("padding", padding, minimum=0), check_pair("dilation", dilation)
+    if any(2 * side > length for side, length in zip(sides, kernel, strict=True)):
+        raise ValueError(f"padding: expected at most half of a window's {kernel}, got {padding}")
+    return kernel, steps, sides, distances
 
 
 def _count(length: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:

@@ -7,7 +7,7 @@ keeps it too, and the input's memory is free.
 from __future__ import annotations
 
 from striate.engine import functional as F
-from striate.engine.backend import Array
+from striate.engine.backend import Array, check_choice, check_number, check_whole
 from striate.engine.layers.base import Layer
 
 
@@ -46,7 +46,7 @@ class LeakyReLU(Layer):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        self.negative_slope = check_number("negative_slope", negative_slope)
 
     def forward(self, x: Array) -> Array:
         """Return an array shaped as x."""
@@ -64,6 +64,7 @@ class GELU(Layer):
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
+        check_choice("approximate", approximate, "none", "tanh")
         self.approximate = approximate
 
     def forward(self, x: Array) -> Array:
@@ -126,7 +127,7 @@ class Softmax(Layer):
 
     def __init__(self, dim: int = 1) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = check_whole("dim", dim, minimum=None)
 
     def forward(self, x: Array) -> Array:
         """Return an array shaped as x."""
@@ -145,7 +146,7 @@ class LogSoftmax(Layer):
 
     def __init__(self, dim: int = 1) -> None:
         super().__init__()
-        self.dim = dim
+        self.dim = check_whole("dim", dim, minimum=None)
 
     def forward(self, x: Array) -> Array:
         """Return an array shaped as x."""

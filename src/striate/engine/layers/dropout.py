@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from striate.engine import functional as F
-from striate.engine.backend import Array
+from striate.engine.backend import Array, check_generator
+from striate.engine.functional.dropout import check_probability
 from striate.engine.layers.base import Layer
 
 
@@ -24,6 +25,8 @@ class Dropout(Layer):
 
     def __init__(self, p: float = 0.5, *, generator: np.random.Generator) -> None:
         super().__init__()
+        check_probability("p", p)
+        check_generator("generator", generator)
         self.p = p
         self.generator = generator
         self.mask: Array | None = None

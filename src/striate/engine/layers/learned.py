@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from striate.engine import functional as F
-from striate.engine.algorithms import Padding
-from striate.engine.backend import Array, Pair, check_pair, check_whole
+from striate.engine.algorithms import Padding, check_algorithm, sides
+from striate.engine.backend import Array, Pair, check_generator, check_pair, check_whole
 from striate.engine.layers.base import Layer, gather, present
 from striate.engine.parameter import Parameter
 
@@ -51,7 +51,10 @@ class Conv2d(Layer):
                 f"groups: expected a divisor of in_channels = {in_channels} and out_channels = "
                 f"{out_channels}, got {groups}"
             )
-        shape = (out_channels, in_channels // groups, *check_pair("kernel_size", kernel_size))
+        kernel = check_pair("kernel_size", kernel_size)
+        sides(padding, kernel, check_pair("stride", stride), check_pair("dilation", dilation))
+        check_algorithm(algorithm)
+        shape = (out_channels, in_channels // groups, *kernel)
         self.weight, self.bias = _draw(shape, bias, generator)
         self.stride = stride
         self.padding = padding
@@ -119,8 +122,7 @@ def _draw(
     shape: tuple[int, ...], bias: bool, generator: np.random.Generator
 ) -> tuple[Parameter, Parameter | None]:
     """Draw weight and bias uniformly within +-1 / sqrt(fan_in), fan_in being the inputs of one output."""
-    if not isinstance(generator, np.random.Generator):
-        raise TypeError(f"generator: expected numpy.random.default_rng(seed), got {generator!r}")
+    check_generator("generator", generator)
     bound = 1 / math.sqrt(max(1, math.prod(shape[1:])))
     weight = Parameter(generator.uniform(-bound, bound, shape).astype(np.float32))
     drawn = generator.uniform(-bound, bound, shape[:1]).astype(np.float32) if bias else None

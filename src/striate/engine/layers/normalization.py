@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from striate.engine import functional as F
-from striate.engine.backend import Array, check_number, check_whole
+from striate.engine.backend import Array, check_ndim, check_number, check_whole
 from striate.engine.layers.base import Layer, gather, present
 from striate.engine.parameter import Parameter
 
@@ -21,7 +21,7 @@ class _BatchNorm(Layer):
     Args:
         num_features: channels, C.
         eps: keeps a constant channel from a division by zero.
-        momentum: the batch's share in the running statistics; None for the plain mean of all batches.
+        momentum: the batch's share in the running statistics, from 0 to 1; None for the mean of all batches.
         affine: whether scale and shift are learned.
     """
 
@@ -33,7 +33,7 @@ class _BatchNorm(Layer):
         super().__init__()
         check_whole("num_features", num_features)
         self.eps = check_number("eps", eps, 0)
-        self.momentum = None if momentum is None else check_number("momentum", momentum)
+        self.momentum = None if momentum is None else check_number("momentum", momentum, 0, 1)
         self.weight = Parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(num_features, np.float32)) if affine else None
         self.running_mean: Array = np.zeros(num_features, np.float32)
@@ -51,27 +51,23 @@ class _BatchNorm(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return an array shaped as x."""
-        if x.ndim not in self.dimensions:
-            allowed = " or ".join(map(str, self.dimensions))
-            raise ValueError(f"x: expected {allowed} dimensions, got shape {tuple(x.shape)}")
+        check_ndim("x", x, self.dimensions, f"{' or '.join(map(str, self.dimensions))} dimensions")
         weight, bias = self._scale_and_shift()
         running = {"running_mean": self.running_mean, "running_var": self.running_var}
         y, statistics = F.batch_norm(
             x, **running, weight=weight, bias=bias, training=self.training, eps=self.eps, return_saved=True
         )
-        self._keep(x, statistics, self.training, running)
+        self._keep(x, statistics)
         if self.training:
             self._follow(statistics)
         return y
 
     def backward(self, grad_output: Array) -> Array | None:
         """Return an array shaped as grad_output."""
-        x, statistics, training, running = self._take()
+        x, statistics = self._take()
         weight, _ = self._scale_and_shift()
         needs = ("x", "weight", "bias") if self.needs_input_grad else ("weight", "bias")
-        grads = F.batch_norm_backward(
-            grad_output, x, weight, training, self.eps, **running, saved=statistics, needs=needs
-        )
+        grads = F.batch_norm_backward(grad_output, x, weight, saved=statistics, needs=needs)
         return gather(grads, self.weight, self.bias)
 
     def _follow(self, statistics: Any) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from striate.engine import functional as F
 from striate.engine.backend import Array, Pair, namespace
+from striate.engine.functional.adaptive_pooling import OutputSize, check_output_size
+from striate.engine.functional.windows import check_window
 from striate.engine.layers.base import Layer
 
 
@@ -21,13 +23,13 @@ class MaxPool2d(Layer):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        self.arguments: tuple[Any, ...] = (kernel_size, stride, padding, dilation, ceil_mode)
+        self.arguments: tuple[Any, ...] = (*check_window(kernel_size, stride, padding, dilation), ceil_mode)
 
     @property
     def may_miss(self) -> bool:
         """Whether a window can lie beside a small map with all its elements: dilated, and with padding."""
         _, _, padding, dilation, _ = self.arguments
-        return padding not in (0, (0, 0)) and dilation not in (1, (1, 1))
+        return bool(padding != (0, 0) and dilation != (1, 1))
 
     def forward(self, x: Array) -> Array:
         """Return (N, C, H', W') for x (N, C, H, W)."""
@@ -53,7 +55,8 @@ class AvgPool2d(Layer):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__()
-        self.arguments: tuple[Any, ...] = (kernel_size, stride, padding, ceil_mode, count_include_pad)
+        kernel, steps, sides, _ = check_window(kernel_size, stride, padding)
+        self.arguments: tuple[Any, ...] = (kernel, steps, sides, ceil_mode, count_include_pad)
 
     def forward(self, x: Array) -> Array:
         """Return (N, C, H', W') for x (N, C, H, W)."""
@@ -69,8 +72,9 @@ class AvgPool2d(Layer):
 class AdaptiveAvgPool2d(Layer):
     """The mean of each of `output_size` regions; 1 is global average pooling."""
 
-    def __init__(self, output_size: Pair = 1) -> None:
+    def __init__(self, output_size: OutputSize = 1) -> None:
         super().__init__()
+        check_output_size(output_size)
         self.output_size = output_size
 
     def forward(self, x: Array) -> Array:
@@ -87,8 +91,9 @@ class AdaptiveAvgPool2d(Layer):
 class AdaptiveMaxPool2d(Layer):
     """The largest value of each of `output_size` regions."""
 
-    def __init__(self, output_size: Pair = 1) -> None:
+    def __init__(self, output_size: OutputSize = 1) -> None:
         super().__init__()
+        check_output_size(output_size)
         self.output_size = output_size
 
     def forward(self, x: Array) -> Array:
@@ -108,8 +113,9 @@ class Flatten(Layer):
 
     def forward(self, x: Array) -> Array:
         """Return (N, everything else)."""
+        y = F.flatten(x)
         self._keep(x.shape)
-        return F.flatten(x)
+        return y
 
     def backward(self, grad_output: Array) -> Array:
         """Return grad_output in the shape of x."""
