@@ -46,6 +46,24 @@ def test_a_terminal_shows_the_rate_and_how_far_all_epochs_are():
     assert "13/40" in text
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_away_from_a_terminal_long_stages_say_how_far_they_are(monkeypatch, quiet):
+    now = [0.0]
+    monkeypatch.setattr("striate.cli.display.time", SimpleNamespace(monotonic=lambda: now[0]))
+    buffer = io.StringIO()
+    with ConsoleListener(Console(file=buffer, width=100), quiet) as listener:
+        for name, seconds, steps in (
+            ("decoding", 0.4, 10),
+            ("explaining [x]", 2, 40),
+            ("explaining [y]", 1, 5),
+        ):
+            for done in range(steps + 1):
+                listener.stage(name, done, steps)
+                now[0] += seconds if done < steps else 0
+    told = ["explaining [x] 3/40", "explaining [x] 18/40", "explaining [x] 33/40"]
+    assert buffer.getvalue().splitlines() == ([] if quiet else told)
+
+
 def test_quiet_leaves_the_messages():
     lines = shown(quiet=True).splitlines()
     assert lines == ["! class '[bold]x[/bold]' has no test image"]

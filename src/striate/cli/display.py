@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from striate.workflows.verification import Verification
 
 _REFRESH_SECONDS = 0.1
+_FIRST_LINE_SECONDS = 5.0
+"""Off a terminal, a stage that takes longer is told by a line; shorter ones are over soon enough."""
+_LINE_SECONDS = 30.0
+"""From then on it gets a line so often at most."""
 
 
 def console_listener(quiet: bool) -> ConsoleListener:
@@ -56,6 +60,8 @@ class ConsoleListener(Listener):
         self._live = console.is_terminal and not console.is_dumb_terminal and not quiet
         self._shown = 0.0
         self._stage = ""
+        self._told = ("", 0)
+        self._next_line = 0.0
         self._task: TaskID | None = None
         self._last: tuple[EpochRecord, int] | None = None
         self._best: EpochRecord | None = None
@@ -82,8 +88,10 @@ class ConsoleListener(Listener):
         self._progress.stop()
 
     def stage(self, name: str, done: int, total: int) -> None:
-        """Show `done` of `total`, with the rate unknown."""
+        """Show `done` of `total`, with the rate unknown; off a terminal in a line now and then."""
         self._close_training()
+        if not self._live:
+            self._tell(name, done, total)
         self._update(name, done, total, "")
 
     def message(self, text: str) -> None:
@@ -191,6 +199,17 @@ class ConsoleListener(Listener):
             self.console.print(_epoch_line(record, epochs), soft_wrap=True)
             if self._best is not None and self._best.epoch != record.epoch:
                 self.console.print(_epoch_line(self._best, epochs), soft_wrap=True)
+
+    def _tell(self, name: str, done: int, total: int) -> None:
+        """Print a line of a stage that goes on for seconds, and later one each half minute."""
+        now = time.monotonic()
+        stage = name.split(" ")[0]
+        (before, reached), self._told = self._told, (stage, done)
+        if stage != before or done < reached:  # it begins
+            self._next_line = now + _FIRST_LINE_SECONDS
+        elif done < total and now >= self._next_line and not self.quiet:
+            self._next_line = now + _LINE_SECONDS
+            self.console.print(f"{escape(plain(name))} {done:,}/{total:,}", soft_wrap=True)
 
     def _update(self, name: str, done: int, total: int, rate: str) -> None:
         """Show a stage, no more often than the eye can follow; take it away once it is done."""
