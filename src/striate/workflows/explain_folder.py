@@ -67,7 +67,7 @@ def name_of(model: PathLike, known_as: str) -> str:
     """
     if not Path(model).exists():
         return known_as
-    folder = bundle.find(model).resolve()
+    folder = bundle.find(Path(model)).resolve()
     run = Run(folder.parent)
     in_run = folder == run.model and (run.facts_file.is_file() or run.config_file.is_file())
     return (folder.parent if in_run else folder).name or known_as
