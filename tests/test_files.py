@@ -51,14 +51,24 @@ def test_files_that_belong_together_are_all_written_or_none(tmp_path):
     assert not second.exists()
 
 
-def test_links_are_followed_and_stay(tmp_path):
+def test_a_link_in_an_output_folder_leads_nothing_out_of_it(tmp_path):
+    (tmp_path / "run").mkdir()
+    outside, link = tmp_path / "outside", tmp_path / "run" / "report.html"
+    outside.write_bytes(b"old")
+    link.symlink_to(outside)
+    files.write_bytes(link, b"new")
+    assert outside.read_bytes() == b"old"
+    assert link.read_bytes() == b"new"
+
+
+def test_links_that_are_named_are_followed_and_stay(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     for name in ("there", "not-yet"):
         target, link = tmp_path / "elsewhere" / name, tmp_path / f"to-{name}"
         if name == "there":
             target.write_bytes(b"old")
         link.symlink_to(target)
-        files.write_bytes(link, b"new")
+        files.write_bytes(files.named_file(link), b"new")
         assert link.is_symlink()
         assert target.read_bytes() == b"new"
     assert sorted(os.listdir(tmp_path / "elsewhere")) == ["not-yet", "there"]

@@ -20,7 +20,8 @@ from striate.errors import UserError
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically.
 
-    A link is followed: what it leads to is replaced, and it stays.
+    A link is replaced, not what it leads to: so nothing is written outside of an output folder. Where a user
+    names the file, `named_file` follows it.
 
     Raises:
         UserError: the file cannot be written (disk full, no permission, no such folder), or something else
@@ -70,6 +71,18 @@ def check_file(path: Path) -> None:
     if there and not os.path.isfile(path):
         kind = "a folder" if os.path.isdir(path) else "no ordinary file"
         raise UserError(f"cannot write {path}: it is {kind}. Choose another --out.")
+
+
+def named_file(path: str | os.PathLike[str]) -> Path:
+    """Return the file to write where a user names `path`: what it leads to, if it is a link.
+
+    Raises:
+        UserError: as `check_file`, or its folder is not there.
+    """
+    if not Path(path).absolute().parent.is_dir():
+        raise UserError(f"cannot write {path}: there is no folder {Path(path).parent}.")
+    check_file(Path(path))
+    return Path(os.path.realpath(path))
 
 
 def check_apart(folder: Path, images: str | os.PathLike[str]) -> None:
@@ -126,10 +139,9 @@ def _cannot_create(folder: Path, error: OSError) -> UserError:
 
 
 def _replace(contents: Mapping[Path, bytes]) -> None:
-    files = {Path(os.path.realpath(path)): content for path, content in contents.items()}
-    temporaries = {path: path.parent / f".striate-{secrets.token_hex(8)}.tmp" for path in files}
+    temporaries = {path: path.parent / f".striate-{secrets.token_hex(8)}.tmp" for path in contents}
     try:
-        for path, content in files.items():
+        for path, content in contents.items():
             _write_synced(temporaries[path], content)
         for path, temporary in temporaries.items():
             os.replace(temporary, path)

@@ -51,18 +51,16 @@ def lesson(
     from striate.lesson import render_lesson
 
     listener = listener or Listener()
-    target = Path(out)
-    if not target.absolute().parent.is_dir():
-        raise UserError(f"cannot write {out}: there is no folder {target.parent}.")
-    if target.is_dir():
-        raise UserError(f"cannot write {out}: it is a folder. Name a file, such as {target / OUT}.")
+    if Path(out).is_dir():
+        raise UserError(f"cannot write {out}: it is a folder. Name a file, such as {Path(out) / OUT}.")
+    target = files.named_file(out)
     paths = _chosen([images] if isinstance(images, str | os.PathLike) else list(images), listener)
     pictures, problems = _grey_pictures(paths)
     for path, reason in problems:
         listener.message(f"{path}: {reason}")
     network = None if model is None else _network(model, paths, problems)
     files.write_text(target, render_lesson(network, pictures))
-    return target
+    return Path(out)
 
 
 def _chosen(images: Sequence[PathLike], listener: Listener) -> list[Path]:

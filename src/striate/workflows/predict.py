@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate import files, schemas
-from striate.errors import DataError, UserError
+from striate.errors import DataError
 from striate.workflows.listener import Listener
 
 if TYPE_CHECKING:
@@ -95,10 +95,7 @@ def predict(
     given = [images] if isinstance(images, str | os.PathLike) else list(images)
     if abstain is not None:
         check_threshold(abstain)
-    if out is not None and not Path(out).absolute().parent.is_dir():
-        raise UserError(f"cannot write {out}: there is no folder {Path(out).parent}.")
-    if out is not None:
-        files.check_file(Path(out))
+    target = None if out is None else files.named_file(out)
     paths, problems = list_images([Path(path) for path in given])
     classifier = load(Path(model), device, engine)
     predictions = classifier.predict_files(
@@ -115,8 +112,8 @@ def predict(
         )
     left = None if abstain is None else _abstain(predictions, abstain, classifier.record)
     table = predictions_table(predictions, None if left is None else left.abstained)
-    if out is not None:
-        schemas.write_table(Path(out), table)
+    if target is not None:
+        schemas.write_table(target, table)
     return PredictionTable(table, predictions, tuple(problems), left)
 
 
