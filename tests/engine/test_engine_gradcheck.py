@@ -145,6 +145,8 @@ def test_whole_network_with_its_loss_is_checked():
     report = gradcheck(network, draw(4, 1, 4, 4), loss=loss, elements=None)
     assert report.passed, report
     assert set(report.inputs) == {"x", *network.parameters()}
+    with pytest.raises(ValueError, match="loss: expected None with a pair of functions"):
+        gradcheck((F.relu, F.relu_backward), {"x": draw(2, 2)}, loss=loss)
 
 
 class Scale(layers.Layer):

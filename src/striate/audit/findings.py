@@ -152,7 +152,9 @@ class Findings:
     def _on_features(self) -> list[str]:
         said = []
         if self.doubts:
-            said.append(f"The labels of {_count(len(self.doubts), 'image')} contradict images like them.")
+            labels, them = ("label", "it") if len(self.doubts) == 1 else ("labels", "them")
+            verb = "contradicts" if len(self.doubts) == 1 else "contradict"
+            said.append(f"The {labels} of {_count(len(self.doubts), 'image')} {verb} images like {them}.")
         if self.outliers:
             verb = "resembles" if len(self.outliers) == 1 else "resemble"
             said.append(f"{_count(len(self.outliers), 'image')} {verb} no other image.")

@@ -82,6 +82,8 @@ def gradcheck(
     _check_settings(step, tolerance, elements, seed)
     if loss is not None:
         check_pair_of_functions("loss", loss)
+        if not hasattr(subject, "forward"):
+            raise ValueError("loss: expected None with a pair of functions, got a pair; let these call it")
     checked = of_layer(subject, inputs, loss) if hasattr(subject, "forward") else of_pair(subject, inputs)
     if not checked.inputs:
         raise TypeError("inputs: expected at least one NumPy array of floating numbers, got none")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from striate import files
 from striate.errors import UserError
 from striate.report_file import ReportFile
-from striate.workflows.explain_folder import choose_folder, picture_name
+from striate.workflows.explain_folder import choose_folder, name_of, picture_name
 from striate.workflows.listener import Listener
 from striate.workflows.subjects import find_subject
 
@@ -73,7 +73,8 @@ def visualise(
         steps: of Adam, at each size; by default as the ascent says.
         size: side of the images in pixels; by default the input's of a class or of one number, else between
             64 and 128.
-        out: folder to write; by default `runs/<model>-visualised`, with a number where that is taken.
+        out: folder to write; by default `runs/<name of the run, or of the model's folder>-visualised`, with a
+            number where that is taken.
         device: of torch: "auto", "cpu", "cuda" or "mps".
         seed: of the noise and the moves.
         listener: hears how it goes.
@@ -103,7 +104,7 @@ def visualise(
             raise UserError(f"a class has no part in layer {what!r}: visualise {CLASSES!r}, or leave it out.")
         layer, channels, place = _parse(what, channels, place)
         made = make(subject, layer, channels, how, place=place, **common)
-    return _write(made, choose_folder(f"{subject.name}-visualised", out))
+    return _write(made, choose_folder(f"{name_of(model, subject.name)}-visualised", out))
 
 
 def _parse(

@@ -178,7 +178,7 @@ def _single_runs(result: Mapping[str, Any]) -> str:
 
 def _looks(result: Mapping[str, Any]) -> str:
     texts = [
-        f"{entry['looks']} models have been scored on the {entry['name']} images so far"
+        f"{entry['looks']} different sets of answers have been scored on the {entry['name']} images so far"
         for entry in result["sets"]
         if (entry["looks"] or 0) >= MANY_LOOKS
     ]
