@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter, OrderedDict
 
 import numpy as np
 import pytest
-import torch
 import torchvision
 from torch import nn
 
 from conftest import SHAPES, draw, untrained
-from striate.architectures import Spec
+from striate.architectures import Spec, build
 from striate.architectures.to_torch import to_torch
 from striate.architectures.weights import initial_weights
 from striate.explain import Request, Subject, explain_images, trust
@@ -118,28 +116,35 @@ def test_deepest_block_holds_shortcut_and_branches(stem: str, block: str, name: 
 
 
 @pytest.mark.parametrize(
-    ("model", "name"),
+    ("model", "names"),
     [
-        ("resnet18", "layer4.1"),
-        ("googlenet", "inception5b"),
-        ("densenet121", "features.denseblock4"),
-        ("vgg11", "features.18"),
-        ("squeezenet1_1", "features.12"),
+        ("resnet18", ["layer4.0", "layer4.1"]),  # a shortcut without weights passes the second by
+        ("googlenet", ["inception5b"]),
+        ("densenet121", ["features.transition3", "features.denseblock4"]),
+        ("squeezenet1_1", ["features.12"]),
+        ("mobilenet_v3_small", ["features.12"]),
     ],
 )
-def test_deepest_block_of_known_networks(model: str, name: str) -> None:
-    with warnings.catch_warnings(), torch.device("meta"):
-        warnings.simplefilter("ignore")  # GoogLeNet's, of its initial weights
-        network = torchvision.models.get_model(model)
-    network = network.to_empty(device="cpu").eval()
-    assert deepest(network, 64) is network.get_submodule(name)
+def test_deepest_block_of_known_networks(model: str, names: list[str]) -> None:
+    options = {"init_weights": False} if model == "googlenet" else {}
+    network = torchvision.models.get_model(model, **options).eval()
+    found = deepest(network, 64)
+    blocks = [found] if len(names) == 1 else list(found.children())
+    assert blocks == [network.get_submodule(name) for name in names]
+
+
+def test_what_passes_a_residual_block_by_is_forgotten_with_it() -> None:
+    network = build("mynet", (1, 28, 28), 10).eval()
+    found = randomised.deepest_block(network, (1, 28, 28))
+    assert list(found.children()) == [network.get_submodule(name) for name in ("conv3", "residual2")]
 
 
 def test_wrapped_network_is_not_its_own_deepest_block() -> None:
     body = torchvision.models.resnet18()
     body.fc = nn.Identity()
     network = nn.Sequential(OrderedDict(body=body, head=nn.Linear(512, 3))).eval()
-    assert deepest(network, 64) is network.get_submodule("body.layer4.1")
+    found = deepest(network, 64)
+    assert list(found.children()) == [network.get_submodule(f"body.layer4.{number}") for number in (0, 1)]
 
 
 def test_deletion_of_a_perfect_map_falls_at_once(shapes: Subject) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.explain.layers import is_convolution, trace
-from striate.explain.subject import Subject
+from striate.explain.layers import Call, is_convolution, trace
+from striate.explain.subject import Subject, held
 
 DRAWS = 6
 """So many times weights are drawn: by chance a map may stay as it is, or turn into its opposite."""
@@ -67,6 +68,9 @@ def deepest_block(network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
     taken only where there is no other. Without a convolution it is the last linear layer before the head; of
     a single layer, that layer.
 
+    What passes a block by, as in a residual block whose shortcut has no weights, stays as it is whatever the
+    block forgets. So the blocks before come with it, back to one that nothing passes by.
+
     Args:
         network: any torch module.
         input_shape: (C, H, W).
@@ -76,12 +80,42 @@ def deepest_block(network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
     before = [call for call in ran if call.module is not last]
     if not before:
         return (_learned(network)[:-1] or _learned(network))[-1][1]
-    found = before[-1]
+    blocks = [_block_around(network, before[-1], ran[0], last)]
+    while _is_passed_by(network, blocks[0], input_shape):
+        earlier = before[: next(at for at, call in enumerate(before) if _holds(blocks[0], call.module))]
+        if len(earlier) < 2:  # the first convolution is no deep one
+            break
+        blocks.insert(0, _block_around(network, earlier[-1], ran[0], last))
+    return blocks[0] if len(blocks) == 1 else nn.ModuleList(blocks)
+
+
+def _block_around(network: nn.Module, found: Call, first: Call, last: nn.Module) -> nn.Module:
     parts = found.name.split(".")
     names = [".".join(parts[:length]) for length in range(1, len(parts))]
     around = [block for block in map(network.get_submodule, names) if _is_block(block, last)]
-    apart = [block for block in around if not _holds(block, ran[0].module)]
+    apart = [block for block in around if not _holds(block, first.module)]
     return (*apart, *around, found.module)[0]
+
+
+def _is_passed_by(network: nn.Module, block: nn.Module, input_shape: Sequence[int]) -> bool:
+    """Return whether what a block puts out depends on the image even where all its weights are 0."""
+    given: list[tuple[Any, Any]] = []
+    images = torch.randn((2, *input_shape), generator=torch.Generator().manual_seed(0))
+    device = next(network.parameters()).device
+    empty = copy.deepcopy(block)
+    seen = block.register_forward_pre_hook(
+        lambda module, inputs, named: given.append((inputs, named)), with_kwargs=True
+    )
+    with held(network), torch.no_grad():
+        try:
+            network(images.to(device))
+        finally:
+            seen.remove()
+        for parameter in empty.parameters():
+            parameter.zero_()
+        inputs, named = given[0]
+        output = empty(*inputs, **named)
+    return isinstance(output, Tensor) and not torch.equal(output[0], output[1])
 
 
 def forget(module: nn.Module, generator: torch.Generator) -> None:
