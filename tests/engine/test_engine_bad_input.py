@@ -534,6 +534,11 @@ CLASSES: dict[str, Refused] = {
         "target: expected labels, whole",
     ),
     "no classes": (lambda: F.cross_entropy(ONE, np.array(0)), ValueError, "logits: expected (N, K), (K,) or"),
+    "an axis without classes": (
+        lambda: F.cross_entropy(np.ones((2, 0)), np.zeros(2, np.int64)),
+        ValueError,
+        "logits: expected (N, K), (K,) or (N, K, d1, ...), got shape (2, 0)",
+    ),
     "smoothing": (
         lambda: F.cross_entropy(LOGITS, LABELS, label_smoothing=1.5),
         ValueError,

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from striate.engine.backend import Array, check_shape, from_numpy, namespace, to_numpy
+from striate.engine.backend import Array, check_choice, check_shape, from_numpy, namespace, to_numpy
 from striate.engine.blocks import Layers, Sequential
 from striate.engine.layers import Dropout, Layer
+from striate.engine.losses import FITTING
 from striate.engine.order import computing_order
 
 
@@ -27,6 +28,7 @@ class Network(Sequential):
 
     def __init__(self, layers: Layers, output: str = "logits", name: str = "") -> None:
         super().__init__(layers)
+        check_choice("output", output, *FITTING)
         self.output = output
         self.name = name
 

@@ -271,10 +271,11 @@ def _positive_factor(target: Array, pos_weight: Array | None) -> Array | float:
 
 
 def _class_axis(logits: Array, name: str = "logits") -> int:
-    """Return the axis of the classes: the second, or the only one."""
-    if logits.ndim < 1:
-        raise ValueError(f"{name}: expected (N, K), (K,) or (N, K, d1, ...), got shape ()")
-    return 0 if logits.ndim == 1 else 1
+    """Return the axis of the classes: the second, or the only one; there is a class at least."""
+    axis = 0 if logits.ndim == 1 else 1
+    if logits.ndim < 1 or logits.shape[axis] < 1:
+        raise ValueError(f"{name}: expected (N, K), (K,) or (N, K, d1, ...), got shape {tuple(logits.shape)}")
+    return axis
 
 
 def _spread(values: Array, logits: Array) -> Array:
