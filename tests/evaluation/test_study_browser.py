@@ -95,7 +95,7 @@ def test_a_click_on_a_disagreement_shows_its_images(open_page, comparison):
 
 SQUARED = {"network": {"output": "probability"}}
 LOGIT = {"network": {"output": "logit"}}
-BCE = {"network": {"output": "probability"}, "settings": {"loss": "bce"}}
+BCE = {"network": {"output": "probability"}, "loss": "bce"}
 
 
 @pytest.mark.parametrize(("base", "drawn"), [(SQUARED, 1), (LOGIT, 2), (BCE, 2)])

@@ -91,18 +91,20 @@ def entry_of(name: str, runs: Sequence[Run], settings: Mapping[str, Any]) -> Ent
     from striate.evaluation.history import numbers
     from striate.evaluation.study import Entry
 
+    known = list(map(settings_of, runs))
     trainings = [training for training in map(training_of, runs) if training is not None]
     seconds = [training.facts()["training"].get("seconds") for training in trainings]
     return Entry(
         name=name,
         runs=tuple(str(run.folder) for run in runs),
-        seeds=tuple(None if known is None else known.seed for known in map(settings_of, runs)),
+        seeds=tuple(None if each is None else each.seed for each in known),
         settings=settings,
         network=runs[0].facts()["network"],
         seconds=tuple(float(each) for each in seconds if each is not None),
         histories=tuple(
             numbers(training.history()) for training in trainings if training.history_file.is_file()
         ),
+        loss="auto" if known[0] is None else known[0].loss,
     )
 
 

@@ -45,6 +45,7 @@ class Entry:
         network: `name`, `parameters`, `multiply_adds`, as far as known.
         seconds: of training, each run; empty where unknown.
         histories: `schemas.HISTORY_COLUMNS` as numbers, of each run; empty where nothing was trained.
+        loss: that was trained, as the settings name it.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Entry:
     network: Mapping[str, Any] = field(default_factory=dict)
     seconds: tuple[float, ...] = ()
     histories: tuple[pd.DataFrame, ...] = ()
+    loss: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -179,9 +179,8 @@ def _section(
 
 def _loss(entry: Entry) -> str:
     """Return what its losses are. Cross-entropy, nll and bce are one number, of different outputs."""
-    name = entry.settings.get("loss", "auto")
     by_output = entry.network.get("output") == "probability"  # whose loss is squared-error if none is named
-    squared = name == "squared-error" or (name == "auto" and by_output)
+    squared = entry.loss == "squared-error" or (entry.loss == "auto" and by_output)
     return "a squared error" if squared else "a cross-entropy"
 
 
