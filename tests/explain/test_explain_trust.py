@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 
 import numpy as np
 import pytest
+import torch
 import torchvision
 from torch import nn
 
@@ -137,6 +138,30 @@ def test_what_passes_a_residual_block_by_is_forgotten_with_it() -> None:
     network = build("mynet", (1, 28, 28), 10).eval()
     found = randomised.deepest_block(network, (1, 28, 28))
     assert list(found.children()) == [network.get_submodule(name) for name in ("conv3", "residual2")]
+
+
+class Holder(nn.Module):
+    """A name for layers that the network calls one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 4, 3, padding=1)
+
+
+class Namespaced(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.inner = Holder()
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.inner.conv(self.stem(images)).mean(dim=(2, 3)))
+
+
+def test_layers_of_a_module_that_is_never_called_are_a_block() -> None:
+    network = Namespaced().eval()
+    assert deepest(network) is network.inner
 
 
 def test_wrapped_network_is_not_its_own_deepest_block() -> None:
