@@ -55,6 +55,7 @@ MEASUREMENTS = (
     "versions.py 04d4b04 --data {data} --now=--no-audit",
     "engine_steps.py",
     "engine_steps.py --memory",
+    "equal_recipes.py --studies 1000",
     "ladder.py hidden --budget 6m",
     "ladder.py plain --budget 2m",
     "ladder.py photos --data {data}/coffee-leaf.zip --budget 3m",
