@@ -51,8 +51,8 @@ def main() -> None:
     for seeds, images, deviation, sets in ROWS:
         generator = np.random.default_rng(seeds + images)
         found = [_difference(generator, seeds, images, deviation, sets) for _ in range(studies)]
-        significant = np.mean([row["p_value"] < 0.05 for row in found])
-        covered = np.mean([row["low"] <= 0 <= row["high"] for row in found])
+        significant = float(np.mean([row["p_value"] < 0.05 for row in found]))
+        covered = float(np.mean([row["low"] <= 0 <= row["high"] for row in found]))
         cells = (seeds, images, deviation, sets, _percent(significant, studies), _percent(covered, studies))
         print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
