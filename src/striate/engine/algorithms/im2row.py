@@ -11,7 +11,8 @@ is
 
   * at stride 1 itself a convolution, of dY in zeros, with the kernels turned by half a turn and in and out
     exchanged. Then the rows are those of dY, and serve twice: dX = rows @ W', dW' = rows^T @ X;
-  * else d rows = dY @ W^T, added where the rows came from, a pixel's C numbers at a time.
+  * where that would multiply many of these zeros, and at larger strides, one product dY @ W_ij^T for each tap
+    (i, j) of the kernel, added where the tap's pixels came from, a row of pixels at a time.
 
 Meant for: few channels, with m = 2 or 3; many channels where Winograd's algorithm does not serve (dilation,
 large or oblong kernels) or has too few tiles to pay.
@@ -26,10 +27,13 @@ from striate.engine.algorithms.banding import Band
 from striate.engine.algorithms.blocks import Scratch
 from striate.engine.algorithms.geometry import Geometry
 from striate.engine.algorithms.im2col import TOLERANCE as TOLERANCE
-from striate.engine.algorithms.rows import image_to_rows, rows_to_image
+from striate.engine.algorithms.rows import ROWS_BYTES, image_to_rows, taps_to_image
 
 COPYING = 10
 """Multiply-adds of a product in whose time one number is copied, about."""
+
+ADDING = 80
+"""Multiply-adds in whose time a tap's product is written, read again and added to where it came from."""
 
 FANNING_OUT = 4
 """Output channels for each input channel, up to which rows of dY are not too long for both gradients."""
@@ -73,20 +77,20 @@ def backward(
     """Return the gradients of x, weight and bias, None for those that `needs` does not name."""
     if "x" in needs and _turning_pays(geometry):
         return _turned(grad_output, x, weight, geometry, needs)
-    band = Band.of(geometry, 1 if "x" in needs else None)
-    kernels, lanes = band.spread(weight), blocks.lanes(geometry)
+    band, lanes = Band.of(geometry), blocks.lanes(geometry)
+    K, out = geometry.kernel[0] * band.span * geometry.in_channels, band.outputs * geometry.out_channels
+    taps = np.ascontiguousarray(weight.transpose(2, 3, 0, 1)).reshape(-1, *weight.shape[:2])
     grad_x = blocks.like(x, geometry.in_shape) if "x" in needs else None
-    sums = np.zeros((len(lanes), len(kernels) + 1, kernels.shape[1]), x.dtype)
+    sums = np.zeros((len(lanes), K + 1, out), x.dtype)
 
     def propagate(lane: slice) -> None:
         scratch, total = Scratch(x.dtype), sums[lanes.index(lane)]
-        for images, strip, rows in image_to_rows(x, lane, geometry, band, scratch):
-            dy = blocks.rows_of(grad_output[images, :, strip], "dy", scratch).reshape(len(rows), -1)
-            if "weight" in needs or "bias" in needs:
+        if grad_x is not None:
+            _send_back(grad_output, taps, lane, geometry, grad_x, scratch)
+        if "weight" in needs or "bias" in needs:
+            for images, strip, rows in image_to_rows(x, lane, geometry, band, scratch):
+                dy = blocks.rows_of(grad_output[images, :, strip], "dy", scratch).reshape(len(rows), -1)
                 total += blocks.multiply(rows.T, dy, scratch.take("dW", *total.shape))
-            if grad_x is not None:
-                grad_rows = np.matmul(dy, kernels.T, out=scratch.take("rows", len(rows), len(kernels)))
-                rows_to_image(grad_rows, grad_x[images], strip, geometry, scratch)
 
     blocks.run(propagate, lanes)
     total = sums.sum(axis=0)
@@ -95,13 +99,32 @@ def backward(
     return grad_x, grad_weight, grad_bias
 
 
+def _send_back(
+    grad_output: np.ndarray,
+    taps: np.ndarray,
+    lane: slice,
+    geometry: Geometry,
+    grad_x: np.ndarray,
+    scratch: Scratch,
+) -> None:
+    """Fill a lane of grad_x (N, C, H, W) by one product with each of the kernel's taps (kH * kW, O, C)."""
+    (height, width), (count, _, C) = geometry.out_size, taps.shape
+    for images, strips in blocks.pieces(lane, height, ROWS_BYTES // (count * C * width * taps.itemsize)):
+        for strip in strips:
+            dy = blocks.rows_of(grad_output[images, :, strip], "dy", scratch)
+            grad_taps = np.matmul(dy, taps, out=scratch.take("taps", count, len(dy), C))
+            taps_to_image(grad_taps, grad_x[images], strip, geometry, scratch)
+
+
 def _turning_pays(geometry: Geometry) -> bool:
-    """Tell whether rows of dY, one for each pixel of x, cost less than rows of x that are added back."""
+    """Tell whether rows of dY, one for each pixel of x, cost less than rows of x, and taps added back."""
     (H, W), (height, width) = geometry.size, geometry.out_size
-    if geometry.stride != (1, 1) or geometry.out_channels > FANNING_OUT * geometry.in_channels:
+    seen, made = geometry.in_channels, geometry.out_channels
+    if geometry.stride != (1, 1) or made > FANNING_OUT * seen:
         return False
-    growth = (H * W) / (height * width)
-    return growth <= 1.5
+    turned = H * W * made * (2 * seen + COPYING)  # for each of the kernel's taps
+    added = height * width * seen * (2 * made + COPYING + ADDING)
+    return turned < added
 
 
 def _turned(

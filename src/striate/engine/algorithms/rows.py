@@ -1,4 +1,4 @@
-"""Patches of pixels as the rows of a matrix, and gradients of such rows back to where they came from.
+"""Patches of pixels as the rows of a matrix, and gradients of such patches back to where they came from.
 
 Pixels lie with their channels last, so a patch is kH runs of neighbouring numbers: of kW pixels, or of as
 many as some neighbouring outputs see together (`banding`). The rows of a few images, or of a few output rows,
@@ -46,25 +46,26 @@ def image_to_rows(
             yield images, strip, rows
 
 
-def rows_to_image(
-    grad_rows: np.ndarray, grad_x: np.ndarray, strip: slice, geometry: Geometry, scratch: Scratch
+def taps_to_image(
+    grad_taps: np.ndarray, grad_x: np.ndarray, strip: slice, geometry: Geometry, scratch: Scratch
 ) -> None:
-    """Add grad_rows (pixels, K) to grad_x (n, C, H, W) in its zeros, each number where it came from.
+    """Add grad_taps (kH * kW, pixels, C) to grad_x (n, C, H, W) in its zeros, each number where it came from.
 
-    The strips of some images come one after the other: the first begins with zeros, the last one is followed
-    by writing grad_x.
+    What one tap of the kernel gives lies together, so at stride 1 whole rows of pixels are added at once. The
+    strips of some images come one after the other: the first begins with zeros, the last one is followed by
+    writing grad_x.
     """
     (n, C, H, W), (top, _), (left, _) = grad_x.shape, *geometry.padding
     piece = scratch.take("grad", n, *geometry.padded, C)
     if strip.start == 0:
         piece[...] = 0
-    taps = grad_rows.reshape(n, -1, geometry.out_size[1], *geometry.kernel, C)
+    taps = grad_taps.reshape(*geometry.kernel, n, -1, geometry.out_size[1], C)
     for i in range(geometry.kernel[0]):
         for j in range(geometry.kernel[1]):
             down, across = geometry.taps(i, j)
             step = geometry.stride[0]
             start = down.start + strip.start * step
-            rows = slice(start, start + (taps.shape[1] - 1) * step + 1, step)
-            piece[:, rows, across] += taps[:, :, :, i, j]
+            rows = slice(start, start + (taps.shape[3] - 1) * step + 1, step)
+            piece[:, rows, across] += taps[i, j]
     if strip.stop == geometry.out_size[0]:
         grad_x[...] = piece[:, top : top + H, left : left + W].transpose(0, 3, 1, 2)
