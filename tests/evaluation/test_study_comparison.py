@@ -134,6 +134,29 @@ def test_few_images_tell_no_recipe_apart(seeds, images):
         assert -1 <= row[metric]["low"] <= row[metric]["high"] <= 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "classes"), [(1, 9), (1, 30), (3, 9)])
+def test_equal_recipes_with_one_image_a_class_are_seldom_told_apart(seeds, classes):
+    labels = np.arange(classes)
+    apart = {"accuracy": 0, "f1": 0}
+    for study in range(200):
+        generator = np.random.default_rng(study)
+        right = generator.random((2 * seeds, classes)) < 0.7
+        predicted = np.where(right, labels, generator.integers(0, classes, right.shape))
+        answers = Answers(
+            tuple(map(str, labels)),
+            labels,
+            tuple(map(str, labels)),
+            predicted,
+            np.ones_like(right, np.float32),
+        )
+        entries = [Entry(name, tuple(f"{name}{seed}" for seed in range(seeds))) for name in "ab"]
+        (row,) = compare_entries(entries, {"test": answers})["comparisons"]
+        for metric in apart:
+            apart[metric] += row[metric]["verdict"] in ("better", "worse")
+    assert max(apart.values()) <= 10  # 5 % of 200
+
+
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_a_few_images_in_each_of_two_sets_prove_no_total(seeds):
     result = few({"right": 0, "wrong": 1}, images=3, seeds=seeds, weights={"a": 0.6, "b": 0.4})
@@ -184,6 +207,50 @@ def test_networks_that_answer_alike_are_called_identical():
     assert result["comparisons"][0]["accuracy"]["verdict"] == "identical"
     assert result["comparisons"][0]["accuracy"]["p_value"] == 1
     assert any("had no effect" in text for text in wording.remarks(result))
+
+
+def test_runs_are_compared_seed_by_seed_whatever_their_order():
+    of_seed = (
+        [predictions(0.6, seed) for seed in range(3)],
+        [predictions(0.8, 10 + seed) for seed in range(3)],
+    )
+
+    def tables(seeds):
+        entries = [
+            Entry("a", ("a0", "a1", "a2"), (0, 1, 2)),
+            Entry("b", tuple(f"b{seed}" for seed in seeds), seeds),
+        ]
+        runs = [*of_seed[0], *(of_seed[1][seed] for seed in seeds)]
+        answers = gather([(str(place), run) for place, run in enumerate(runs)], "test images")
+        return compare_entries(entries, {"test": answers})["comparisons"][0]["mcnemar"]
+
+    straight = tables((0, 1, 2))
+    assert [row["seed"] for row in straight] == [0, 1, 2]
+    assert len({row["only_first"] for row in straight}) > 1
+    assert tables((2, 1, 0)) == straight
+    assert tables((2, 0)) == [straight[0], straight[2]]
+
+
+@pytest.mark.parametrize("seeds", [(), (None, None), (7, 8), (5, 5)])
+def test_runs_of_unknown_or_other_seeds_are_compared_in_their_order(seeds):
+    runs = [
+        ("a0", predictions(0.6, 0)),
+        ("a1", predictions(0.6, 1)),
+        ("b0", predictions(0.8, 10)),
+        ("b1", predictions(0.8, 11)),
+    ]
+    entries = [Entry("a", ("a0", "a1"), (5, 6)), Entry("b", ("b0", "b1"), seeds)]
+    (row,) = compare_entries(entries, {"test": gather(runs, "test images")})["comparisons"]
+    right = [found.predicted == found.labels for _, found in runs]
+    for found, theirs, ours in zip(row["mcnemar"], right[:2], right[2:], strict=True):
+        assert (found["seed"], found["only_first"]) == (None, np.count_nonzero(ours & ~theirs))
+
+
+def test_networks_that_answer_alike_seed_by_seed_are_called_identical():
+    runs = [(name, predictions(0.7, int(name[1]))) for name in ("a0", "a1", "b1", "b0")]
+    entries = [Entry("a", ("a0", "a1"), (0, 1)), Entry("b", ("b1", "b0"), (1, 0))]
+    (row,) = compare_entries(entries, {"test": gather(runs, "test images")})["comparisons"]
+    assert row["identical"]
 
 
 def test_p_values_of_several_comparisons_are_adjusted_by_holm():

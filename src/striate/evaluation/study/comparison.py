@@ -27,6 +27,8 @@ TOTAL = "total"
 """Name of the weighted total among the sets; no set may be called so."""
 MOST_FOR_EVERY_PAIR = 8
 """With more entries, each is compared with the first alone, lest correction hide every difference."""
+ROUNDING = 1e-12
+"""Up to which resampled scores are alike."""
 FEW = 50
 """Images that differ, below which their spread alone is not trusted."""
 NOT_DISTINGUISHABLE = "not distinguishable"
@@ -113,7 +115,7 @@ def compare_entries(
     comparisons = [
         row
         for name, found in measured.items()
-        for row in _compare(name, found, sets.get(name), parts, pairs, level)
+        for row in _compare(name, found, sets.get(name), entries, pairs, level)
     ]
     described = [
         _entry(entry, part, measured, sets, level) for entry, part in zip(entries, parts, strict=True)
@@ -163,18 +165,20 @@ def _compare(
     name: str,
     found: _Measured,
     answers: Answers | None,
-    parts: Sequence[slice],
+    entries: Sequence[Entry],
     pairs: Sequence[tuple[int, int]],
     level: float,
 ) -> list[dict[str, Any]]:
     """Compare the pairs on one set; p values are adjusted for all of them (Holm)."""
+    parts = _parts([len(entry.runs) for entry in entries])
     rows = []
     for first, second in pairs:
         row: dict[str, Any] = {"set": name, "first": first, "second": second}
         row["accuracy"] = _accuracy_difference(found, parts[first], parts[second], level)
         if answers is not None:
             row["f1"] = _f1_difference(found, parts[first], parts[second], level)
-            row |= _agreement(answers, parts[first], parts[second], level)
+            matched = _matched_runs(entries[first], entries[second])
+            row |= _agreement(answers, parts[first], parts[second], matched, level)
         rows.append(row)
     for metric in ("accuracy", "f1") if answers is not None else ("accuracy",):
         adjusted = holm([row[metric]["p_value"] for row in rows])
@@ -232,7 +236,7 @@ def _f1_difference(found: _Measured, first: slice, second: slice, level: float) 
     the right answers stands in.
     """
     assert found.f1 is not None and found.f1_draws is not None and found.correct is not None  # noqa: PT018
-    covariance = np.atleast_2d(np.cov(found.f1_draws))
+    covariance = _covariance(found.f1_draws)
     result = _described(_difference(found.f1, covariance, first, second), level)
     if result["error"] == 0:
         of_right = _accuracy_difference(found, first, second, level)
@@ -247,6 +251,14 @@ def _f1_difference(found: _Measured, first: slice, second: slice, level: float) 
     low, high = percentiles(drawn, level)
     ends = {"low": min(float(low), result["difference"]), "high": max(float(high), result["difference"])}
     return result | ends | {"p_value": _percentile_p(drawn), "test": "paired bootstrap"}
+
+
+def _covariance(draws: np.ndarray) -> np.ndarray:
+    """Covariance (R, R) of the runs' resampled scores (R, B); 0 for runs whose scores differ by rounding."""
+    covariance = np.atleast_2d(np.cov(draws))
+    moved = np.ptp(draws, axis=1) > ROUNDING
+    covariance[~moved], covariance[:, ~moved] = 0.0, 0.0
+    return covariance
 
 
 def _difference(values: np.ndarray, covariance: np.ndarray, first: slice, second: slice) -> Estimate:
@@ -273,16 +285,44 @@ def _percentile_p(drawn: np.ndarray) -> float:
     return float(min(1.0, 2 * (min(below, above) + 1) / (len(drawn) + 1)))
 
 
-def _agreement(answers: Answers, first: slice, second: slice, level: float) -> dict[str, Any]:
+def _matched_runs(first: Entry, second: Entry) -> list[tuple[int, int, int | None]]:
+    """Return which runs belong together, as positions in both entries, and their seed.
+
+    Those of the same seed do, where both know their seeds and share any; else those in the same place.
+    """
+    ours, theirs = _places(first), _places(second)
+    shared = sorted(ours.keys() & theirs.keys())
+    if shared:
+        return [(ours[seed], theirs[seed], seed) for seed in shared]
+    return [(place, place, None) for place in range(min(len(first.runs), len(second.runs)))]
+
+
+def _places(entry: Entry) -> dict[int, int]:
+    """Where the run of each seed stands; empty where the seeds are not known."""
+    places = {seed: place for place, seed in enumerate(entry.seeds) if seed is not None}
+    return places if len(places) == len(entry.runs) else {}
+
+
+def _agreement(
+    answers: Answers,
+    first: slice,
+    second: slice,
+    matched: Sequence[tuple[int, int, int | None]],
+    level: float,
+) -> dict[str, Any]:
     """Return on how many images the two agree, seed by seed and by the majority of each one's runs."""
     ours, theirs = answers.correct[first], answers.correct[second]
     counts = paired.count_pairs(_majority(ours), _majority(theirs))
-    seeds = [paired.count_pairs(one, other) for one, other in zip(ours, theirs, strict=False)]
+    seeds = [(seed, paired.count_pairs(ours[one], theirs[other])) for one, other, seed in matched]
+    answered, against = answers.predicted[first], answers.predicted[second]
+    alike = all(np.array_equal(answered[one], against[other]) for one, other, _ in matched)
     return {
         "counts": _counted(counts),
-        "mcnemar": [_counted(each) | {"p_value": paired.mcnemar(each)} for each in seeds],
+        "mcnemar": [
+            {"seed": seed} | _counted(each) | {"p_value": paired.mcnemar(each)} for seed, each in seeds
+        ],
         "odds_ratio": paired.odds_ratio(counts, level),
-        "identical": np.array_equal(answers.predicted[first], answers.predicted[second]),
+        "identical": alike and len(matched) == len(ours) == len(theirs),
     }
 
 
@@ -317,7 +357,7 @@ def _entry(
         scores[name] = {"accuracy": _mean(found.accuracy[part], found.covariance[part, part], level)}
         widen(scores[name]["accuracy"], [(weight, correct[part]) for weight, correct in found.sets], level)
         if found.f1 is not None and found.f1_draws is not None:
-            covariance = np.atleast_2d(np.cov(found.f1_draws[part]))
+            covariance = _covariance(found.f1_draws[part])
             scores[name]["f1"] = _mean(found.f1[part], covariance, level)
             _as_wide(scores[name]["f1"], scores[name]["accuracy"])
         if name in sets:
