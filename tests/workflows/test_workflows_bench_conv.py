@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from striate.engine.algorithms import ALGORITHMS
 from striate.engine.algorithms.choice import automatic
 from striate.engine.functional import conv2d_geometry
 from striate.errors import UserError
+from striate.workflows import racing
 from striate.workflows.bench_conv import COLUMNS, bench_conv
 
 SMALL = {"shape": (2, 3, 8, 9), "out_channels": 4, "padding": 1, "runs": 2, "torch": False}
@@ -132,6 +134,7 @@ def test_a_call_is_timed_by_its_median_without_the_first(monkeypatch):
         ({"limit": float("inf")}, "limit is inf"),
         ({"shape": (99999999, 99999, 99999, 99999)}, "no such convolution"),
         ({"threads": -2}, "threads is -2"),
+        ({"threads": 0}, "threads is 0"),
     ],
 )
 def test_what_cannot_be_raced_is_refused_with_the_reason(change, text):
@@ -154,3 +157,29 @@ def test_memory_that_is_not_known_stays_empty_in_the_table(raced):
     assert figures.png(figures.convolution_race(unknown, "unknown"))
     nobody = raced.table.assign(turns=0)
     assert figures.png(figures.convolution_race(nobody, "nobody"))
+
+
+def test_ctrl_c_while_a_contender_is_read_leaves_no_timer_behind(monkeypatch):
+    class Interrupted:
+        """A process during whose answer the user presses Ctrl-C."""
+
+        stdout = property(lambda self: self)
+
+        def readline(self):
+            raise KeyboardInterrupt
+
+        def kill(self):
+            """Nothing to end."""
+
+        def communicate(self):
+            """Nothing to read."""
+
+    monkeypatch.setattr(racing.subprocess, "Popen", lambda *_, **__: Interrupted())
+    before = set(threading.enumerate())
+    contender = racing.Contender("im2col", "nowhere", 1)
+    with pytest.raises(KeyboardInterrupt):
+        contender.get_ready()
+    left = set(threading.enumerate()) - before
+    for timer in left:
+        timer.join(1)
+    assert not any(timer.is_alive() for timer in left)

@@ -115,7 +115,8 @@ def bench_conv(
     from striate.engine import parallel, race
     from striate.workflows import contender, racing
 
-    listener, threads = listener or Listener(), threads or parallel.available_cores()
+    listener = listener or Listener()
+    threads = parallel.available_cores() if threads is None else threads
     geometry = _geometry(shape, out_channels, kernel, stride, padding, dilation, groups)
     _check(dtype=dtype, runs=runs, limit=limit, threads=threads)
     names, refused = _serving(geometry, algorithms)

@@ -88,10 +88,13 @@ class Contender:
     def _read(self, seconds: float, too_late: str = "did not start") -> dict[str, Any]:
         """Return the next line it writes; a process that takes longer than `seconds` is ended."""
         timer = threading.Timer(seconds, self._process.kill)
+        timer.daemon = True
         timer.start()
-        line = self._process.stdout.readline()  # type: ignore[union-attr]
-        in_time = timer.is_alive()
-        timer.cancel()
+        try:
+            line = self._process.stdout.readline()  # type: ignore[union-attr]
+            in_time = timer.is_alive()
+        finally:  # on Ctrl-C, too: nothing waits for it
+            timer.cancel()
         answer: dict[str, Any] = json.loads(line) if line else {}
         if "error" in answer:
             self.problem = answer.pop("error")
