@@ -8,7 +8,7 @@ import torch
 from training_task import make_batches, make_config, make_network, same_weights
 
 from striate.errors import TrainingError
-from striate.training import find_lr, fit
+from striate.training import find_lr, fit, lr_finder
 from striate.training.steps import Stepper
 
 
@@ -87,3 +87,15 @@ def test_a_loss_that_is_not_finite_is_an_error() -> None:
 def test_impossible_ranges_are_refused() -> None:
     with pytest.raises(ValueError, match="lowest"):
         find_lr(make_network(), make_batches(), make_config(), lowest=1.0, highest=0.1)
+
+
+@pytest.mark.parametrize("settled", range(4, 9))
+@pytest.mark.parametrize("at", [1, -2])
+def test_a_short_search_finds_the_fall_where_it_is(settled, at) -> None:  # type: ignore[no-untyped-def]
+    lrs = np.geomspace(1e-6, 10, lr_finder._SETTLING_STEPS + settled)
+    place = np.arange(settled)
+    center = place[at]
+    fall = np.exp(-0.5 * (place - center) ** 2)
+    losses = np.concatenate([np.full(lr_finder._SETTLING_STEPS, 3.0), 3.0 - np.cumsum(fall) / fall.sum()])
+    step = lrs.tolist().index(lr_finder._steepest(lrs, losses)) - lr_finder._SETTLING_STEPS
+    assert abs(step - center) <= 1

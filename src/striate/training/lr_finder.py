@@ -24,7 +24,7 @@ _SMOOTHING = 0.9  # weight of the past in the running mean of the loss
 _DIVERGED = 4.0  # times the lowest smoothed loss
 _SETTLING_STEPS = 10  # at the start, while the running mean still follows single batches
 _FEWEST_STEPS = 30
-_SLOPE_STEPS = 9  # window over which slopes are averaged
+_SLOPE_STEPS = 9  # window over which slopes are averaged; shorter where there are fewer
 _SMALLEST_FALL = 0.02  # of the loss, for a suggestion
 
 
@@ -138,5 +138,7 @@ def _steepest(lrs: np.ndarray, smoothed: np.ndarray) -> float:
     if settled[lowest] > (1 - _SMALLEST_FALL) * settled[0]:
         raise TrainingError(f"the learning-rate finder found no rate at which the loss falls; {advice}.")
     slopes = np.gradient(settled, np.log(lrs[_SETTLING_STEPS:]))
-    slopes = np.convolve(slopes, np.full(_SLOPE_STEPS, 1 / _SLOPE_STEPS), mode="same")
+    count = len(slopes)
+    window = _SLOPE_STEPS if count >= _SLOPE_STEPS else 1 + 2 * (count // 4)  # odd: it has a middle
+    slopes = np.convolve(slopes, np.full(window, 1 / window), mode="same")
     return float(lrs[_SETTLING_STEPS + int(slopes[: lowest + 1].argmin())])
