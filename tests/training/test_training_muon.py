@@ -82,3 +82,11 @@ def test_biases_have_their_own_rate_with_sgd_too() -> None:
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert {rates[id(p)] for n, p in network.named_parameters() if n.endswith("bias")} == {0.8}
     assert {rates[id(p)] for n, p in network.named_parameters() if not n.endswith("bias")} == {0.1}
+
+
+def test_weight_decay_spares_filters_whose_norm_is_fixed_and_acts_on_all_else() -> None:
+    network = make_network()
+    optimizer = build_optimizer(network, make_config(optimizer="muon", weight_decay=0.1), 0.2)
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    for name, parameter in network.named_parameters():
+        assert decays[id(parameter)] == (0.0 if parameter.ndim == 4 else 0.1), name

@@ -25,7 +25,8 @@ def build_optimizer(
     dimension -- as is usual in the field (Goyal et al. 2017, sec. 5.3). torch's fused kernels are used on CPU
     and CUDA. Each group has a `factor`, its share of the learning rate, which `set_lr` heeds: that of the
     plan, times `bias_lr / lr` for biases where the settings give them a rate of their own; `own_rate` tells
-    whether they do. `muon` is described in `training/muon.py`.
+    whether they do. `muon` is described in `training/muon.py`; it decays what is not a filter, biases and
+    normalisation too, as airbench does (Jordan 2024): filters keep a fixed norm, which no decay would change.
 
     Args:
         network: on its device.
