@@ -14,6 +14,7 @@ from PIL import Image
 import striate
 from striate.config import TrainConfig
 from striate.errors import UserError
+from striate.workflows import on_features
 from striate.workflows.listener import Listener
 from striate.workflows.transfer import resolve_model
 
@@ -170,6 +171,28 @@ def test_groups_stay_together_and_settings_of_gradient_steps_are_said_to_have_no
     samples = run.samples()
     groups = samples["path"].str.extract(pattern)[0]
     assert len(set(zip(groups, samples["split"], strict=True))) == groups.nunique()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hard_share": 0.5},
+        {"sizes": "64,224"},
+        {"loss": "bce"},
+        {"test_views": "flip"},
+        {"first_layer": "whitening"},
+        {"precision": "32"},
+        {"optimizer": "sgd", "bias_lr": 0.5},
+    ],
+)
+def test_every_setting_without_effect_on_features_is_named(settings):
+    (message,) = on_features._check(TrainConfig(data="x", **settings))
+    assert all(f"--{name.replace('_', '-')}" in message for name in settings)
+
+
+def test_settings_with_an_effect_on_features_are_not_complained_of():
+    used = {"goal": 0.9, "head_hidden": 8, "head_dropout": 0.5, "feature_views": "flip", "audit": False}
+    assert on_features._check(TrainConfig(data="x", **used)) == []
 
 
 def test_another_head_is_refused_with_the_way_out(photos, tmp_path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate import bundle
+from striate.config import DataConfig, TrainConfig
 from striate.errors import SpecError, UserError
 from striate.evaluation import predictions_table
 from striate.schemas import SPLITS, Predictions
@@ -20,7 +21,6 @@ from striate.workflows.run_audit import audit_run
 if TYPE_CHECKING:
     from striate.backbones import Choice
     from striate.backbones.models import Description
-    from striate.config import TrainConfig
     from striate.data import ImageSet, ImageSets
     from striate.features import Features, Frozen, LinearHead, TrainedHead
     from striate.features.hidden_layer import HiddenHead, TrainedHiddenHead
@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from striate.workflows.drawing import DrawingProcess
     from striate.workflows.listener import Listener
 
-IGNORED = (
-    "epochs", "batch_size", "lr", "optimizer", "momentum", "nesterov", "weight_decay", "schedule",
-    "step_epochs", "step_factor", "patience", "warmup_epochs", "label_smoothing", "class_weights", "augment",
-    "mixup", "cutmix", "clip_grad", "ema_decay", "early_stopping", "best_by", "tensorboard", "goal",
-)  # fmt: skip
-"""Settings of a training by gradient steps, which this one has none of."""
+USED = DataConfig.model_fields.keys() | {
+    "model", "model_options", "strategy", "weights",  # the network
+    "head", "head_hidden", "head_dropout", "head_output", "feature_views",
+    "freeze", "first_lr", "head_epochs", "unfreeze_epochs", "engine",  # refused where they make no sense
+    "recipe", "target", "audit", "figures", "goal",  # of the run and its report
+}  # fmt: skip
+"""Settings that count here; `seed` deals the folds."""
+IGNORED = tuple(name for name in TrainConfig.model_fields if name not in USED)
+"""All others are of a training by gradient steps, which this one has none of."""
 
 
 @dataclass(frozen=True)
