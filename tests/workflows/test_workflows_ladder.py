@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -190,8 +191,61 @@ def test_a_budget_shorter_than_one_step_says_what_would_fit_and_leaves_nothing(s
 
 def test_a_budget_below_what_the_report_takes_is_refused_before_the_images_are_read(monkeypatch, tmp_path):
     monkeypatch.setattr("striate.data.survey", lambda *_, **__: pytest.fail("images were read"))
-    with pytest.raises(UserError, match="the report alone is given 10 s"):
+    with pytest.raises(UserError, match=r"the report alone is given 10 s. Give --budget (19|20)s at least"):
         striate.train("photos", budget="9s", out=tmp_path / "run")
+
+
+def test_two_images_a_class_are_too_few_to_validate_and_that_is_said(write_stripes, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_stripes(tmp_path / "pairs", dict.fromkeys("abcd", 2))
+    with pytest.raises(UserError, match="each class needs three images") as refused:
+        striate.train("pairs", budget=AMPLE, out=tmp_path / "run")
+    assert "--val-fraction" not in str(refused.value)
+
+
+def test_a_trial_leaves_the_generators_of_torch_as_they_were(stripes):
+    import torch
+
+    from striate.workflows import transfer
+    from striate.workflows.train import Training
+
+    config = striate.config.TrainConfig(data=str(stripes), model="stride-cnn", model_options={"dropout": 0.5})
+    choice = transfer.choose_network(config, Listener())
+    sets = transfer.prepare_images(config, choice, None, Listener())
+    training = Training.prepare(config, choice, sets, Listener())
+    before = torch.get_rng_state()
+    trials.time_training(training, 100.0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("lacking", [{"test": 50}, {"val": 50}, {"train": 5, "test": 50}, {"train": 60}])
+def test_features_are_timed_on_the_split_that_lacks_them(lacking, monkeypatch):
+    class Part(list):
+        def __init__(self, name):
+            super().__init__(range(60))
+            self.name = name
+
+        def select(self, rows):
+            return self.name, rows
+
+    parts = {name: Part(name) for name in ("train", "val", "test")}
+    sets = SimpleNamespace(**parts, digests=lambda part: part.name, preprocess=None)
+    computed = []
+    monkeypatch.setattr(
+        "striate.features.missing_features", lambda name, *_: list(range(lacking.get(name, 0)))
+    )
+    monkeypatch.setattr(
+        trials.on_features,
+        "features_of",
+        lambda frozen, sets, found, listener: computed.append((found["trial"], time.sleep(0.01))),
+    )
+    cost = trials.time_features(SimpleNamespace(frozen=None), sets, Listener())
+    name = max(lacking, key=lacking.get)
+    assert [found[0] for found, _ in computed] == [name, name]
+    assert cost.an_image > 0
+    here = sum(lacking.get(one, 0) for one in ("train", "val")) - 32 * (name != "test")
+    assert cost.here == pytest.approx(cost.an_image * here + trials.HEAD_SECONDS_AN_IMAGE * 60)
+    assert cost.test == pytest.approx(cost.an_image * (lacking.get("test", 0) - 32 * (name == "test")))
 
 
 @pytest.mark.parametrize(("room", "times"), [(100.0, 2), (0.0, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -76,7 +77,8 @@ def climb(
     if clock.left < WRITING_SECONDS + MARGIN * clock.budget:
         raise UserError(
             f"--budget {in_words(clock.budget)} is too short for one step: the report alone is given "
-            f"{in_words(WRITING_SECONDS)}. Give --budget 60s or more."
+            f"{in_words(WRITING_SECONDS)}. Give --budget {_least_budget(clock)}s at least; where the first step "
+            "needs more, that is said."
         )
     from striate.data import survey
 
@@ -94,6 +96,11 @@ def climb(
             mirroring = small_image_steps(side, mirrored=True)
     with run.creating():
         return _Ladder(run, config, found, clock, listener, Once(listener), kind, mirroring).climb(rungs)
+
+
+def _least_budget(clock: Clock) -> int:
+    """Return the whole seconds in which a quick step on few images fits."""
+    return math.ceil((clock.elapsed + STARTING_SECONDS + WRITING_SECONDS) / (1 - MARGIN))
 
 
 def _checked(settings: dict[str, Any], other: PathLike | None) -> TrainConfig:
@@ -239,7 +246,8 @@ class _Ladder:
         sets = transfer.prepare_images(config, choice, self.found, self.once)
         if sets.val is None:
             raise UserError(
-                "--budget compares steps on validation images, and there are none; set --val-fraction 0.15."
+                "--budget compares steps on validation images, and there are none: each class needs three "
+                "images, to train, to validate and to test with. Add some, or leave out --budget."
             )
         entry.model, entry.strategy = choice.model.name, choice.strategy
         entry.side = sets.preprocess.height

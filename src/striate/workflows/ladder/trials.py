@@ -59,7 +59,7 @@ def time_training(training: Training, room: float) -> TrainingCost:
     """Make two steps on some images with a copy of the network, evaluate them twice, and measure.
 
     The first of each is for warming up: kernels for this size of batch are compiled, memory is taken. It must
-    do where it alone took much of the time.
+    do where it alone took much of the time. torch's generators are left as they were.
 
     Args:
         training: what is to be timed.
@@ -69,6 +69,8 @@ def time_training(training: Training, room: float) -> TrainingCost:
 
     from striate.training import freezing
     from striate.training.devices import choose_engine
+    from striate.training.module import seed_epoch
+    from striate.training.quiet import forked_generators
     from striate.training.session import build_stepper
     from striate.training.steps import Tally
 
@@ -85,10 +87,12 @@ def time_training(training: Training, room: float) -> TrainingCost:
     count = TRAINED_PIXELS // (shape[1] * shape[2])
     part = type(batch)(*(values[: max(TRAINED_IMAGES, count)] for values in batch))
     tally = Tally(stepper.device)
-    step = _seconds(lambda: stepper.train(part, 0.0, tally), room)
-    network.eval()
-    with torch.no_grad():
-        evaluated = _seconds(lambda: stepper.evaluate(part, tally), room)
+    with forked_generators():
+        seed_epoch(training.config.seed, 0)
+        step = _seconds(lambda: stepper.train(part, 0.0, tally), room)
+        network.eval()
+        with torch.no_grad():
+            evaluated = _seconds(lambda: stepper.evaluate(part, tally), room)
     return TrainingCost(CAUTION * step / len(part.labels), CAUTION * evaluated / len(part.labels))
 
 
@@ -115,23 +119,30 @@ def time_decoding(sets: ImageSets) -> float:
 
 
 def time_features(network: FrozenNetwork, sets: ImageSets, listener: Listener) -> FeaturesCost:
-    """Compute the features of some images that lack them, which keeps them, and measure that."""
+    """Compute the features of some images that lack them, which keeps them, and measure that.
+
+    They are of the split that lacks most; features tell nobody how well a network does on its images.
+    """
     from striate.features import missing_features
 
+    parts = {"train": sets.train, "val": sets.val, "test": sets.test}
     missing = {
         name: missing_features(sets.digests(part), sets.preprocess, network.frozen)
-        for name, part in (("train", sets.train), ("val", sets.val), ("test", sets.test))
+        for name, part in parts.items()
         if part is not None
     }
     head = HEAD_SECONDS_AN_IMAGE * len(sets.train)
-    lacking = missing["train"]
-    if len(lacking) < WARMING_IMAGES:
+    most = max(missing, key=lambda name: len(missing[name]))
+    part, lacking = parts[most], missing[most]
+    if part is None or len(lacking) <= WARMING_IMAGES:
         return FeaturesCost(0.0, head, 0.0)
     first, then = lacking[:WARMING_IMAGES], lacking[WARMING_IMAGES : WARMING_IMAGES + TIMED_IMAGES]
-    on_features.features_of(network.frozen, sets, {"trial": sets.train.select(first)}, Listener())
+    on_features.features_of(network.frozen, sets, {"trial": part.select(first)}, Listener())
     started = time.perf_counter()
-    if then:
-        on_features.features_of(network.frozen, sets, {"trial": sets.train.select(then)}, Listener())
-    an_image = CAUTION * (time.perf_counter() - started) / max(len(then), 1)
-    here = len(lacking) - len(first) - len(then) + len(missing.get("val", ()))
-    return FeaturesCost(an_image, an_image * here + head, an_image * len(missing["test"]))
+    on_features.features_of(network.frozen, sets, {"trial": part.select(then)}, Listener())
+    an_image = CAUTION * (time.perf_counter() - started) / len(then)
+    left = {name: len(rows) for name, rows in missing.items()}
+    left[most] -= len(first) + len(then)
+    return FeaturesCost(
+        an_image, an_image * (left["train"] + left.get("val", 0)) + head, an_image * left["test"]
+    )
