@@ -18,8 +18,9 @@ from striate.bundle import TrainingData
 from striate.data import ImageSet
 from striate.data.folders import FolderReader
 from striate.data.images import ArrayPixels, FilePixels, permute
-from striate.errors import DataError, StriateError
+from striate.errors import DataError, StriateError, UserError
 from striate.inference import Classifier, load
+from striate.inference.views import TEST_VIEWS
 from striate.schemas import OUTPUTS, Preprocess
 
 ROUNDING = 1e-5
@@ -419,16 +420,61 @@ def test_streaming_holds_few_images_at_a_time(
     assert asked <= 8 * 5
 
 
-def test_nan_outputs_are_an_error(classifier: Classifier, preprocess: Preprocess) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite_are_an_error(
+    classifier: Classifier, preprocess: Preprocess, value: float
+) -> None:
     class Broken:
         name = "broken"
 
         def forward(self, inputs: np.ndarray) -> np.ndarray:
-            return np.full((len(inputs), 3), np.nan, np.float32)
+            outputs = np.zeros((len(inputs), 3), np.float32)
+            outputs[-1, 1] = value
+            return outputs
 
     broken = Classifier(classifier.record, Broken(), "logits")
-    with pytest.raises(StriateError, match="NaN"):
+    with pytest.raises(StriateError, match="NaN or infinity"):
         broken.predict(make_images(2, preprocess))
+
+
+def test_logits_that_a_small_temperature_makes_infinite_are_an_error(
+    tmp_path: Path, preprocess: Preprocess
+) -> None:
+    class Sure:
+        name = "sure"
+
+        def forward(self, inputs: np.ndarray) -> np.ndarray:
+            return np.full((len(inputs), 2), 1e35, np.float32)
+
+    write_bundle(tmp_path, make_spec("logits"), preprocess, temperature=1e-6)
+    sure = Classifier(load(tmp_path, "cpu").record, Sure(), "logits")
+    with np.errstate(over="ignore"), pytest.raises(StriateError, match="NaN or infinity"):
+        sure.predict(make_images(1, preprocess))
+
+
+@pytest.mark.parametrize("views", TEST_VIEWS)
+def test_files_are_averaged_over_views_as_sets_are(
+    classifier: Classifier, tmp_path: Path, preprocess: Preprocess, views: str
+) -> None:
+    images = make_images(3, preprocess)
+    paths = save_images(tmp_path / "images", images)
+    pixels = ArrayPixels(images.transpose(0, 3, 1, 2))
+    expected = classifier.predict_set(
+        ImageSet(tuple(map(str, paths)), np.zeros(3, np.int64), pixels), views=views
+    )
+    found = classifier.predict_files(paths, views=views, batch_size=2)
+    np.testing.assert_allclose(found.logits, expected.logits, atol=ROUNDING)
+    streamed = [part.logits for part in classifier.stream_files(paths, views=views, batch_size=2)]
+    np.testing.assert_array_equal(np.concatenate(streamed), found.logits)
+    plain = classifier.predict_files(paths)
+    assert np.allclose(found.logits, plain.logits, atol=ROUNDING) == (views == "one")
+
+
+def test_unknown_views_are_refused(classifier: Classifier, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="unknown views 'flips': did you mean 'flip'"):
+        classifier.predict_files([tmp_path / "a.png"], views="flips")
+    with pytest.raises(UserError, match="unknown views"):
+        classifier.stream_files([tmp_path / "a.png"], views="flips")
 
 
 def test_the_classifier_shows_what_it_is(classifier: Classifier, preprocess: Preprocess) -> None:

@@ -101,6 +101,7 @@ def test_measurements_of_another_form_are_left_out(run, stripes, tmp_path, capsy
         (1, 0, ["0 of 1 image are left to a person", "the one answer is right with a probability of 75.0%"]),
         (2, 1, ["1 of 2 images is left to a person: its class", "the other answer is right with a prob"]),
         (3, 1, ["1 of 3 images is left to a person", "75.0% of the other 2 answers are right."]),
+        (3, 0, ["0 of 3 images are left to a person", "75.0% of the 3 answers are right."]),
     ],
 )
 def test_few_images_are_counted_in_the_singular(n, left, texts):

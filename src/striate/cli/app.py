@@ -47,6 +47,10 @@ app = typer.Typer(
 app.add_typer(bench.app, name="bench")
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="Folder, .zip, .csv, or the name of a data set.")]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(help="Images a step; by default, what fits their size.", min=1, show_default=False),
+]
 UsedEngine = Annotated[str, typer.Option("--engine", help="torch, numpy (the glass box) or cupy.")]
 
 
@@ -138,7 +142,7 @@ def evaluate(
     data_root: Annotated[
         str | None, typer.Option(help="Folder in which named data sets lie.", metavar="DIR")
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 256,
+    batch_size: BatchSize = None,
     device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
     engine: UsedEngine = "torch",
     robustness: Annotated[
@@ -210,7 +214,7 @@ def predict(
             metavar="PROBABILITY",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images a step.", min=1)] = 64,
+    batch_size: BatchSize = None,
     device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
     engine: UsedEngine = "torch",
     quiet: Quiet = False,
@@ -239,13 +243,22 @@ def predict(
 @with_settings(TransferConfig, without=("model", "weights"))
 def summary(
     model: Annotated[
-        str, typer.Argument(metavar="NAME|net.yaml", help="Name of a network, of a library's, or its file.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Name of a network, of a library's, its file (net.yaml), or folder of a run or bundle.",
+        ),
     ],
     input: Annotated[
         str | None,
         typer.Option("--input", help="Channels, height and width.", metavar="C,H,W", show_default=False),
     ] = None,
-    num_classes: Annotated[int, typer.Option("--classes", help="Number of classes.", min=2)] = 10,
+    num_classes: Annotated[
+        int | None,
+        typer.Option(
+            "--classes", help="Number of classes; 10 for what has none of its own.", min=2, show_default=False
+        ),
+    ] = None,
     receptive_fields: fields.Wanted = False,
     photo: fields.Photo = None,
     layers: fields.Layers = None,
@@ -258,7 +271,7 @@ def summary(
 
     drawing: dict[str, Any] = {"photo": photo, "layers": layers, "object_size": object_size, "out": out}
     if receptive_fields:
-        return fields.show_fields(model, input, num_classes, settings or {}, **drawing)
+        return fields.show_fields(model, input, num_classes or 10, settings or {}, **drawing)
     fields.refuse(**drawing)
     print(make_summary(model, input=input, num_classes=num_classes, **settings or {}))
 

@@ -129,7 +129,8 @@ def abstention_lines(found: Abstention) -> list[str]:
     lines = [f"{left:,} of {n:,} {noun} {whose} class is less than {100 * found.threshold:.6g}% probable."]
     if found.expected is not None:
         share = f"{found.expected:.1%}"
-        told = f"{share} of the other {n - left:,} answers are right"
+        other = "other " if left else ""
+        told = f"{share} of the {other}{n - left:,} answers are right"
         if n - left == 1:
             told = f"the {'other' if left else 'one'} answer is right with a probability of {share}"
         lines.append(f"By its probabilities, {told}.")

@@ -17,7 +17,7 @@ from striate.data.views import VIEWS, show
 from striate.errors import DataError, StriateError
 from striate.inference import reading
 from striate.inference.runtimes import Runtime
-from striate.inference.views import averaged
+from striate.inference.views import averaged, check_views
 from striate.schemas import Output, Predictions, Preprocess
 
 
@@ -110,13 +110,15 @@ class Classifier:
         Args:
             images: N images of the network's input size.
             progress: called with the number of images done, and N.
-            batch_size: images a step.
+            batch_size: images a step; by default, what fits their size.
             views: over which logits are averaged, one of `inference.views.TEST_VIEWS`.
 
         Raises:
             ValueError: the images have another size or number of channels than the network takes.
+            UserError: no such views.
             DataError: a file cannot be read any more.
         """
+        check_views(views)
         total = len(images.paths)
         logits = np.empty((total, len(self.class_names)), np.float32)
         done = 0
@@ -134,12 +136,13 @@ class Classifier:
         on_problem: Callable[[str, str], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
         batch_size: int | None = None,
+        views: str = "one",
     ) -> Predictions:
         """Return the predictions for the image files at `paths`, in their order.
 
         As `stream_files`, gathered; only logits are kept, so memory does not grow with the pixels.
         """
-        return self._predictions(list(paths), on_problem, progress, batch_size)
+        return self._predictions(list(paths), on_problem, progress, batch_size, views)
 
     def stream_files(
         self,
@@ -147,6 +150,7 @@ class Classifier:
         *,
         on_problem: Callable[[str, str], None] | None = None,
         batch_size: int | None = None,
+        views: str = "one",
     ) -> Iterator[Predictions]:
         """Yield the predictions for the image files at `paths`, a batch at a time, in their order.
 
@@ -156,12 +160,15 @@ class Classifier:
             paths: image files, as `striate.data.list_images` finds them in folders.
             on_problem: called with the path and the reason for each file that cannot be read, which is then
                 left out. Without it such a file is an error.
-            batch_size: images a step.
+            batch_size: images a step; by default, what fits their size.
+            views: over which logits are averaged, one of `inference.views.TEST_VIEWS`.
 
         Raises:
+            UserError: no such views.
             DataError: a file cannot be read and `on_problem` is not given; the text names it.
         """
-        return (part for _, part in self._stream(paths, on_problem, batch_size) if part.images)
+        check_views(views)
+        return (part for _, part in self._stream(paths, on_problem, batch_size, views) if part.images)
 
     def describe(self, predictions: Predictions) -> list[Prediction]:
         """Return `predictions` image by image, with class names."""
@@ -180,12 +187,14 @@ class Classifier:
         on_problem: Callable[[str, str], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
         batch_size: int | None = None,
+        views: str = "one",
     ) -> Predictions:
         """Gather what `_stream` yields."""
+        check_views(views)
         names: list[str] = []
         logits = [np.empty((0, len(self.class_names)), np.float32)]
         done = 0
-        for count, part in self._stream(items, on_problem, batch_size):
+        for count, part in self._stream(items, on_problem, batch_size, views):
             names.extend(part.images)
             logits.append(part.logits)
             done += count
@@ -198,6 +207,7 @@ class Classifier:
         items: Iterable[reading.Item],
         on_problem: Callable[[str, str], None] | None,
         batch_size: int | None,
+        views: str,
     ) -> Iterator[tuple[int, Predictions]]:
         """Yield, for each batch, how many items it was made of and the predictions for the readable ones."""
         batches = reading.decode_items(items, self.preprocess, batch_size or self.preprocess.batch_size)
@@ -206,8 +216,8 @@ class Classifier:
                 if on_problem is None:
                     raise DataError(f"{name} cannot be used: {reason}.")
                 on_problem(name, reason)
-            logits = self._logits(batch.pixels) / np.float32(self.record.temperature)
-            yield len(batch), self._unlabelled(batch.names, logits)
+            logits = averaged(self._logits, batch.pixels, views) / np.float32(self.record.temperature)
+            yield len(batch), self._unlabelled(batch.names, self._checked(logits))
 
     def _logits(self, pixels: np.ndarray) -> np.ndarray:
         """float32 (B, K), before any temperature, for uint8 (B, C, H, W)."""
@@ -218,10 +228,13 @@ class Classifier:
             )
         if not len(pixels):
             return np.empty((0, len(self.class_names)), np.float32)
-        logits = self._mean_of_views(pixels)
-        if np.isnan(logits).any():
+        return self._checked(self._mean_of_views(pixels))
+
+    def _checked(self, logits: np.ndarray) -> np.ndarray:
+        """Return `logits`, of which every one is finite: else their probabilities would be no numbers."""
+        if not np.isfinite(logits).all():
             raise StriateError(
-                f"the network {self.record.name!r} puts out NaN: its weights do not fit its input."
+                f"the network {self.record.name!r} puts out NaN or infinity: its weights do not fit its input."
             )
         return logits
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from striate.errors import UserError, unknown_name
+
 View = Callable[[np.ndarray], np.ndarray]
 """From uint8 (B, C, H, W) to the same."""
 
@@ -52,6 +54,17 @@ TEST_VIEWS: dict[str, tuple[tuple[View, float], ...]] = {
 
 Source: the six views of airbench (Jordan 2024, "94% on CIFAR-10 in 3.29 seconds on a single GPU", sec. 3.5).
 """
+
+
+def check_views(name: str) -> str:
+    """Return `name`, one of `TEST_VIEWS`.
+
+    Raises:
+        UserError: it is none.
+    """
+    if name not in TEST_VIEWS:
+        raise UserError(unknown_name("views", name, TEST_VIEWS))
+    return name
 
 
 def averaged(logits_of: Callable[[np.ndarray], np.ndarray], pixels: np.ndarray, views: str) -> np.ndarray:
