@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from striate.architectures.layers import Shape
-from striate.architectures.summary import Row, Summary
+from striate.architectures.summary import Summary
 from striate.architectures.weights import check_weights
 from striate.backbones import heads
-from striate.backbones.description import BackboneSpec
+from striate.backbones.counting import count
+from striate.backbones.description import BackboneSpec, Head
 from striate.backbones.libraries import open_library
-from striate.errors import SpecError
+from striate.errors import SpecError, UserError
 
 
 def build(spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int, seed: int = 0) -> nn.Module:
@@ -77,33 +77,73 @@ def assemble(
 def summarize(spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int) -> Summary:
     """Return the layers of the network with shapes, parameters and multiply-adds.
 
-    Nothing is computed where the network can be built on torch's device without values, `meta`.
+    Nothing is computed where the network can be built on torch's device without values, `meta`. A network
+    that cannot get a new head is counted with its own, and a note says so.
 
     Raises:
         SpecError: the network cannot work on such images.
     """
-    network = on_meta(spec, input_shape, num_classes)
-    shapes: dict[str, Shape] = {}
+    network, note = _to_count(spec, input_shape, num_classes)
 
-    names = {module: name for name, module in network.named_modules()}
-
-    def note(module: nn.Module, _: object, output: object) -> None:
-        shapes[names[module]] = _shape(output)
-
-    hooks = [module.register_forward_hook(note) for module in network.modules()]
-    try:
+    def run() -> None:
         heads.run_once(network, input_shape)
+
+    try:
+        return count(network, input_shape, run, name=spec.name, output=spec.output, note=note)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise _unfit(spec, input_shape, error) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-    rows = [
-        _row(name, module, shapes.get(name, ()))
-        for name, module in network.named_modules()
-        if name and (name in shapes or any(True for _ in module.parameters()))
-    ]
-    return Summary(spec.name, spec.output, input_shape, tuple(rows))
+
+
+def summarize_module(network: nn.Module, input_shape: tuple[int, ...]) -> Summary:
+    """Return the layers of any torch network with shapes, parameters and multiply-adds, by one blank image.
+
+    Its mode, gradients and hooks are as before, also after an error.
+
+    Raises:
+        UserError: the network cannot work on such images.
+    """
+
+    def run() -> None:
+        heads.run_once(network, input_shape)
+
+    try:
+        return count(network, input_shape, run)
+    except (RuntimeError, ValueError, TypeError, LookupError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"the network cannot work on images of {tuple(input_shape)}: {reason}. Give the shape (channels, "
+            "height, width) that it was made for, as in input=(3, 224, 224)."
+        ) from error
+
+
+def _to_count(spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int) -> tuple[nn.Module, str]:
+    """Return the network with its new head; or, where none fits and none is described, as it comes."""
+    try:
+        return on_meta(spec, input_shape, num_classes), ""
+    except SpecError as error:
+        if spec.head != Head() or input_shape[0] != 3:
+            raise
+        network, outputs = _as_it_comes(spec)
+        if _has_place(network, outputs, spec.head):
+            raise
+        return network, f"With its own {outputs:,} classes: {error}"
+
+
+def _has_place(network: nn.Module, outputs: int, head: Head) -> bool:
+    try:
+        heads.find(network, outputs, head)
+    except SpecError:
+        return False
+    return True
+
+
+def _as_it_comes(spec: BackboneSpec) -> tuple[nn.Module, int]:
+    """Return the network of its library and how many numbers it puts out; without values where it can."""
+    try:
+        with torch.device("meta"):
+            return open_library(spec.library).build(spec.name, spec.arguments)
+    except NotImplementedError:  # some networks compute with their first values
+        return open_library(spec.library).build(spec.name, spec.arguments)
 
 
 def on_meta(spec: BackboneSpec, input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
@@ -154,20 +194,3 @@ def _unfit(spec: BackboneSpec, input_shape: tuple[int, ...], error: Exception) -
     size = " x ".join(map(str, input_shape))
     reason = " ".join(str(error).split())[:150]
     return SpecError(f"{spec.name} cannot work on images of {size}: {reason}. Choose another --image-size.")
-
-
-def _row(name: str, module: nn.Module, shape: Shape) -> Row:
-    own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-    multiply_adds = 0
-    if isinstance(module, nn.Conv2d | nn.Linear) and shape:
-        weights = module.weight[0].numel() + (module.bias is not None)
-        multiply_adds = math.prod(shape) * weights
-    is_block = any(True for _ in module.children())
-    return Row(name, type(module).__name__, shape, own, multiply_adds, is_block)
-
-
-def _shape(output: Any) -> Shape:
-    """Return the shape of one image's output; of several outputs, the first."""
-    while isinstance(output, tuple | list):
-        output = output[0]
-    return tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else ()

@@ -115,10 +115,10 @@ def shape_entering(network: nn.Module, name: str, input_shape: tuple[int, ...]) 
 def run_once(network: nn.Module, input_shape: tuple[int, ...]) -> None:
     """Compute one image of zeros in evaluation mode; the modes are left as they were."""
     modes = {module: module.training for module in network.modules()}
-    device = next(network.parameters()).device
+    like = next((one for one in network.parameters() if one.is_floating_point()), torch.empty(0))
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, *input_shape, device=device))
+            network.eval()(torch.zeros(1, *input_shape, device=like.device, dtype=like.dtype))
     finally:
         for module, training in modes.items():
             module.training = training

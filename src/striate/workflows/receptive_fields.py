@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from striate.errors import UserError
-from striate.workflows.summary import DEFAULT_INPUT, parse_input_shape
+from striate.workflows.summary import DEFAULT_INPUT, of_bundle, parse_input_shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -138,23 +138,12 @@ def _find(
 
     given = None if input is None else parse_input_shape(input)
     if Path(model).is_dir():
-        return _of_bundle(Path(model), given)
+        description, shape, count = of_bundle(Path(model), given)
+        return _Network(description, shape, count, Path(model))
     name = os.fspath(model)
     found = find(name, dict(model_options or {}), size=None if given is None else given[1:])
     own = DEFAULT_INPUT if found.preprocessing is None else (3, *found.preprocessing.size)
     return _Network(found.description, given or own, num_classes, None, found.embedded, found.preprocessing)
-
-
-def _of_bundle(folder: Path, given: Shape | None) -> _Network:
-    from striate import bundle
-    from striate.backbones.models import description_of
-
-    record = bundle.read_record(folder)
-    shape = record.preprocess.input_shape
-    if given is not None and given != shape:
-        raise UserError(f"{folder} holds a network for images of {shape}, not {given}; leave out --input.")
-    description = description_of(record.spec, record.backbone)
-    return _Network(description, shape, len(record.class_names), folder)
 
 
 def _fields(network: _Network) -> ReceptiveFields:
