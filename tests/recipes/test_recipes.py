@@ -33,7 +33,8 @@ def own(tmp_path: Path) -> str:
 def complete(recipe: str, images: int, class_names: list[str], **given: object) -> TrainConfig:
     settings: dict[str, object] = {"data": "cifar10", "recipe": recipe, **given}
     completed, _ = recipes.find(recipe).completed(settings, str(settings["data"]))
-    return recipes.fitted(config_file.make(TrainConfig, completed), images, class_names)
+    config = config_file.make(TrainConfig, completed)
+    return recipes.fitted(config, given, images, class_names, config.image_size or 32)
 
 
 @pytest.mark.parametrize("name", recipes.names())
@@ -125,6 +126,36 @@ def test_an_epoch_has_four_batches_at_least_unless_their_size_was_given(own: str
         assert complete(own, images, ["cat", "dog"]).batch_size == expected
     assert complete("fast", 200, ["cat", "dog"], target=0.94).batch_size == 50  # of a level's own batches
     assert complete(own, 20, ["cat", "dog"], batch_size=32).batch_size == 32
+    assert complete(own, 20, ["cat", "dog"], batch_size=64).batch_size == 64  # though it is the recipe's
+
+
+@pytest.mark.parametrize(
+    ("images", "given", "sizes", "epochs"),
+    [
+        (9_469, {}, "64,96,128", 5),
+        (19_000, {}, "64,96,128", 3),
+        (10**6, {}, "64,96,128", 3),
+        (100, {"epochs": 2}, "96,128", 2),
+        (100, {"epochs": 1}, None, 1),
+        (9_469, {"image_size": 96}, "64,96", 5),
+        (9_469, {"image_size": 160}, "64,96,128,160", 5),
+        (9_469, {"image_size": 48}, None, 5),
+        (10**6, {"sizes": "32,64,96,128"}, "32,64,96,128", 4),
+        (100, {"sizes": "64,128", "epochs": 1}, "64,128", 1),  # which training refuses
+    ],
+)
+def test_epochs_and_sizes_of_a_recipe_go_together_with_the_data_and_what_is_given(
+    images: int, given: dict[str, object], sizes: str | None, epochs: int
+) -> None:
+    config = complete("photos-scratch", images, ["cat", "dog"], **given)
+    assert (config.sizes, config.epochs) == (sizes, epochs)
+
+
+def test_pixels_that_are_permuted_are_not_augmented_by_a_recipe(own: str) -> None:
+    for recipe, target in ((own, 0.6), ("fast", None), ("fast", 0.94)):
+        assert complete(recipe, 100, ["cat", "dog"], permute_pixels=1, target=target).augment == "none"
+    with pytest.raises(UserError, match="permute-pixels"):
+        complete(own, 100, ["cat", "dog"], permute_pixels=1, augment="shift")
 
 
 def test_a_target_beyond_the_recipe_is_said_so(own: str) -> None:

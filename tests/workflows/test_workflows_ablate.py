@@ -19,7 +19,7 @@ import striate
 from striate.errors import DataError, RunError, TrainingError, UserError
 from striate.runs import Run
 from striate.workflows import ablate as workflow
-from striate.workflows.designs import parse_vary, recipes
+from striate.workflows.designs import parse_vary, recipes, written
 from striate.workflows.study_folder import plain_name
 
 VARY = {"batch_norm": ["off", "on"], "dropout": ["0", "0.5"]}
@@ -106,6 +106,114 @@ def test_every_target_and_every_recipe_brings_its_own_settings():
 def test_text_that_varies_nothing_is_refused(text):
     with pytest.raises(UserError, match="expected KEY=V1,V2"):
         parse_vary([text])
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("sizes=none,[16,32],[8,16, 32]", ["none", "16,32", "8,16, 32"]),
+        ("classes=[a,b],[b,c]", ["a,b", "b,c"]),
+        ("exclude=a[1].csv,b[2].csv", ["a[1].csv", "b[2].csv"]),
+        ("dropout=0, 0.5", ["0", "0.5"]),
+    ],
+)
+def test_brackets_hold_a_value_with_commas_together(text, values):
+    name = text.partition("=")[0]
+    assert parse_vary([text]) == {name: values}
+    assert parse_vary([f"{name}={written(values)}"]) == {name: values}
+
+
+def test_sizes_and_classes_are_varied_as_they_are_written():
+    sizes = recipes({"data": "x"}, parse_vary(["sizes=none,[16,32]"]), "grid")
+    assert [each.config(0).sizes for each in sizes] == [None, "16,32"]
+    classes = recipes({"data": "x"}, parse_vary(["classes=[a,b],[b,c]"]), "grid")
+    assert [each.config(0).classes for each in classes] == [("a", "b"), ("b", "c")]
+
+
+def as_photos(config):
+    """Resolve `auto` as it is for photos."""
+    if config.model != "auto":
+        return config
+    changes = {"model": "mynet"} if config.strategy == "scratch" else {"model": "efficientnet-lite0-levels"}
+    changes |= {"strategy": "features"} if config.strategy == "auto" else {}
+    return config.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("vary", "settings", "text"),
+    [
+        ({"lr": ["0.1", "0.01"]}, {}, "--vary lr has no effect where a head is computed on features"),
+        ({"augment": ["none", "shift"]}, {}, "--vary augment has no effect where"),
+        ({"epochs": ["1", "2"]}, {"model": "lite0", "strategy": "features"}, "--vary epochs has no effect"),
+        ({"width": ["8", "16"]}, {}, "setting or option of efficientnet-lite0-levels 'width'"),
+        (
+            {"strategy": ["features", "full"], "lr": ["0.1", "0.01"]},
+            {},
+            "'lr=0.01' and 'base' are the same network and training",
+        ),
+    ],
+)
+def test_what_has_no_effect_on_photos_is_refused(vary, settings, text):
+    with pytest.raises(UserError, match=text):
+        recipes({"data": "x"} | settings, vary, "grid", as_photos)
+
+
+@pytest.mark.parametrize(
+    ("vary", "settings"),
+    [
+        ({"feature_views": ["one", "flip"]}, {}),
+        ({"head_hidden": ["none", "16"]}, {}),
+        ({"strategy": ["features", "full"]}, {}),
+        ({"lr": ["0.1", "0.01"]}, {"strategy": "full"}),
+        ({"width": ["8", "16"]}, {"strategy": "scratch"}),
+    ],
+)
+def test_what_has_an_effect_on_photos_varies(vary, settings):
+    assert len(recipes({"data": "x"} | settings, vary, "grid", as_photos)) == 2
+
+
+def test_a_study_without_a_network_asks_the_images_which_it_is(trainings, write_stripes, tmp_path):
+    write_stripes(tmp_path / "data", {"across": 6, "down": 6}, side=72)
+    for vary, text in (
+        ({"lr": [0.1, 0.2]}, "--vary lr has no effect"),
+        ({"width": [8, 16]}, "unknown setting or option of efficientnet-lite0-levels"),
+    ):
+        with pytest.raises(UserError, match=text):
+            striate.ablate("data", vary=vary, out="study")
+    with pytest.raises(UserError, match="takes no options"):
+        striate.ablate("data", vary={"head_hidden": [8, 16]}, model_options={"width": 8}, out="study")
+    assert trainings.made == []
+    assert (
+        len(striate.ablate("data", vary={"strategy": ["features", "full"]}, seeds=1, out="study").runs) == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "more", "text"),
+    [
+        (["none", "16,24"], {}, "--sizes ends with 24, but the input has 32"),
+        (["none", "16,24"], {"image_size": 32}, "--sizes ends with 24, but the input has 32"),
+        (["none", "8,16,32"], {"epochs": 2}, "--sizes has 3 sizes, --epochs 2"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused_before_anything_is_trained(
+    trainings, write_stripes, tmp_path, values, more, text
+):
+    write_stripes(tmp_path / "data", {"across": 6, "down": 6}, side=32)
+    with pytest.raises(UserError, match=text):
+        striate.ablate("data", vary={"sizes": values}, model="mynet", out="study", **more)
+    assert trainings.made == []
+
+
+def test_a_value_that_is_spelled_otherwise_is_not_trained_again(trainings, tmp_path):
+    first = study(vary={"lr": ["0.1", "1e-2"], "dropout": ["0", "0.50"]})
+    made = len(trainings.made)
+    again = study(vary={"lr": [0.1, "0.01"], "dropout": ["0.0", 0.5]})
+    assert len(trainings.made) == made
+    assert sorted(again.runs.values()) == sorted(first.runs.values())
+    assert (tmp_path / "study" / "runs" / "lr=1e-2").is_dir()
+    study(vary={"lr": ["0.1", "0.02"], "dropout": ["0", "0.5"]})
+    assert len(trainings.made) == made + 4
 
 
 class Trainings:

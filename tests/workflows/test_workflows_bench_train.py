@@ -10,6 +10,7 @@ import striate
 from striate.errors import UserError
 from striate.stopwatch import PARTS, Step
 from striate.workflows.bench_train import bench_train, mean_parts, middle_half
+from striate.workflows.listener import Listener
 
 ROUNDING = 1e-9
 PLAIN = {"precision": "32", "memory_format": "contiguous", "num_workers": 0}
@@ -77,6 +78,29 @@ def test_what_cannot_be_measured_is_refused_in_one_line(data, settings, text):
     with pytest.raises(UserError, match=text) as refusal:
         bench_train(data, **{**PLAIN, "model": "mlp", **settings})
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(("batch_size", "measured", "told"), [(64, 20, True), (32, 32, False)])
+def test_images_of_a_step_are_those_that_were_measured(batch_size, measured, told, write_stripes, tmp_path):
+    data = write_stripes(tmp_path / "few", {"train/a": 42, "train/b": 42, "test/a": 9, "test/b": 9})
+    heard = Heard()
+    settings = {"model": "mynet", "batch_size": batch_size, "val_fraction": 0, **PLAIN}
+    found = bench_train(data, steps=3, listener=heard, **settings)
+    assert (found.steps, found.batch_size) == (3, measured)
+    assert found.images_per_second == pytest.approx(measured / found.seconds)
+    one = bench_train(data, steps=1, **settings | {"batch_size": 42})
+    assert found.operations == pytest.approx(one.operations * measured / 42, abs=1)
+    assert any("steps of 20 images were measured" in text for text in heard.messages) is told
+
+
+class Heard(Listener):
+    """Keeps the messages."""
+
+    def __init__(self):
+        self.messages = []
+
+    def message(self, text):
+        self.messages.append(text)
 
 
 def test_a_small_data_set_gets_smaller_batches(write_stripes, tmp_path):

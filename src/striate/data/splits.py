@@ -76,6 +76,17 @@ def plan(given: Iterable[str], config: DataConfig) -> Plan:
     return Plan(roles, Shares(train, val, test), tuple(messages))
 
 
+def idle_fractions(given: Iterable[str], config: DataConfig) -> list[str]:
+    """Return those of `val_fraction` and `test_fraction` for which the given splits leave nothing to carve.
+
+    A `val_fraction` of 0 is none of them: it lets the validation images train.
+    """
+    splits = set(given)
+    has_test = bool(splits & {"test", "val"})  # without a test split, that for validation serves as one
+    idle = ["val_fraction"] if {"val", "test"} <= splits and config.val_fraction else []
+    return idle + (["test_fraction"] if has_test and config.test_fraction is not None else [])
+
+
 def allot(n: int, shares: Shares) -> tuple[int, int, int]:
     """Return how many of a class's `n` images train, validate and test, by largest remainder.
 

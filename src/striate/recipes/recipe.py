@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -123,6 +123,8 @@ class Recipe(BaseModel):
             settings["model_options"] = dict(given.get("model_options", {}))  # the recipe's are its net's
         elif "model_options" in own:
             settings["model_options"] = own["model_options"] | dict(given.get("model_options", {}))
+        if given.get("permute_pixels") is not None and "augment" not in given:
+            settings["augment"] = "none"  # there is no picture left to augment
         if target is not None and "goal" not in settings:
             settings["goal"] = target
         return settings, self._remark(target, level, data)
@@ -187,17 +189,22 @@ def find(name: str) -> Recipe:
         raise UserError(f"the recipe {name}: {error}") from None
 
 
-def fitted(config: TrainConfig, images: int, class_names: Sequence[str]) -> TrainConfig:
+def fitted(
+    config: TrainConfig, given: Collection[str], images: int, class_names: Sequence[str], side: int
+) -> TrainConfig:
     """Return `config` with what its recipe leaves open until the images are known.
 
-    These are the epochs, and settings that differ between pictures and characters.
+    These are the epochs, and settings that differ between pictures and characters. The recipe's batches
+    become smaller for few images, and its `sizes` no more than there are epochs, the last that of the input.
 
     Settings that were given stay.
 
     Args:
         config: settings completed by a recipe; without one they are returned as they are.
+        given: names of the settings that the user gave.
         images: number of training images.
         class_names: (K,).
+        side: of the input in pixels.
 
     Raises:
         UserError: the recipe is gone or is not valid any more.
@@ -209,14 +216,21 @@ def fitted(config: TrainConfig, images: int, class_names: Sequence[str]) -> Trai
     found: dict[str, Any] = {}
     for part in (recipe, level):
         found |= part.characters if are_characters(class_names) else part.pictures
-    if config.batch_size == (recipe.settings | level.settings).get("batch_size"):
-        most = min(images, max(2, images // LEAST_STEPS))
-        config = config.model_copy(update={"batch_size": min(config.batch_size, most)})
     left_open = {name: value for name, value in found.items() if name not in config.model_fields_set}
-    if "epochs" not in config.model_fields_set:
-        share = left_open.get("hard_share", config.hard_share)
-        left_open["epochs"] = _epochs(level.images, images, share)
-    return config_file.make(TrainConfig, config.model_dump(exclude_unset=True) | left_open)
+    chosen = config.model_dump(exclude_unset=True) | left_open
+    if "batch_size" in chosen and "batch_size" not in given:
+        most = min(images, max(2, images // LEAST_STEPS))
+        chosen["batch_size"] = min(chosen["batch_size"], most)
+    sizes = [int(size) for size in (chosen.get("sizes") or "").split(",") if size]
+    if sizes and "sizes" not in given:
+        sizes = [*(size for size in sizes if size < side), side]
+    if "epochs" not in given:
+        epochs = _epochs(level.images, images, chosen.get("hard_share", 1.0))
+        chosen["epochs"] = max(epochs, len(sizes))
+    if sizes and "sizes" not in given:
+        last = sizes[-chosen["epochs"] :]
+        chosen["sizes"] = ",".join(map(str, last)) if len(last) > 1 else None
+    return config_file.make(TrainConfig, chosen)
 
 
 def _epochs(passes: int, images: int, hard_share: float) -> int:

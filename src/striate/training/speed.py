@@ -69,13 +69,14 @@ def measure_steps(
         plan: which parameters learn.
 
     Returns:
-        The steps, but the first of each epoch and those before the training had settled.
+        The steps, but the first of each epoch and those before the training had settled; of these, the ones
+        with most images: a shorter last batch counts only where an epoch has no other step to count.
     """
     stopwatch, started = Stopwatch(_WAIT[engine.device]), time.perf_counter()
 
     def after_step(progress: Progress) -> None:
         on_batch(progress)
-        measured = len(stopwatch.steps) - SETTLING_STEPS
+        measured = len(_largest(stopwatch.steps[SETTLING_STEPS:]))
         if measured >= steps or (measured > 0 and time.perf_counter() - started > limit):
             raise _EnoughError
 
@@ -97,7 +98,13 @@ def measure_steps(
         pass
     finally:
         train.clock = UNTIMED
-    return stopwatch.steps[SETTLING_STEPS:]
+    return _largest(stopwatch.steps[SETTLING_STEPS:])
+
+
+def _largest(steps: list[Step]) -> list[Step]:
+    """Return the steps with as many images as the largest of them."""
+    most = max((step.images for step in steps), default=0)
+    return [step for step in steps if step.images == most]
 
 
 def count_operations(

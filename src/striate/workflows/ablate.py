@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shlex
 import shutil
@@ -16,13 +17,13 @@ from striate.errors import DataError, TrainingError, UserError
 from striate.report_file import ReportFile
 from striate.runs import Run
 from striate.workflows.compare import common_sets, write_comparison
-from striate.workflows.designs import Recipe, completed, recipes
+from striate.workflows.designs import CHOOSE_THE_NETWORK, Recipe, Resolve, completed, recipes, written
 from striate.workflows.entries import differences, entry_of, fingerprint_of, plain
 from striate.workflows.listener import Listener, Once
 from striate.workflows.sets import PathLike
 from striate.workflows.study_folder import alone, plain_name, record
-from striate.workflows.train import train, with_recipe
-from striate.workflows.transfer import AUTO, choose_network
+from striate.workflows.train import check_sizes, fitted_to, sides_of, surveyed, train, with_recipe
+from striate.workflows.transfer import AUTO, choose_network, prepare_images, resolve_model
 
 if TYPE_CHECKING:
     from striate.evaluation.study import Entry
@@ -78,17 +79,19 @@ def ablate(
         UserError: something varies that does not exist or has no effect, or the folder holds another study.
     """
     listener = listener or Listener()
+    once = Once(listener)
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise UserError(f"seeds is {seeds!r}; expected a whole number, 1 or more.")
     given = {"data": os.fspath(data), **settings}
-    first = config.make(TrainConfig, with_recipe(given, listener))
+    first = config.make(TrainConfig, with_recipe(given, once))
     shared = {**given, "data": config.located(os.fspath(data))}
     shared.pop("seed", None)
     shared.setdefault("split_seed", first.seed)
     shared.setdefault("audit", False)  # the data is the same in every run
-    made = recipes(shared, vary, design)
+    made = recipes(shared, vary, design, _resolver(once))
     _check_networks(made)
-    _check_test_images(made, vary, listener)
+    _check_test_images(made, vary, once)
+    _check_sizes(made, once)
     folder = (
         Path(out)
         if out is not None
@@ -97,13 +100,38 @@ def ablate(
     files.check_apart(folder, first.data)
     numbers = range(first.seed, first.seed + seeds)
     with alone(folder):
-        record(folder, completed(shared), made)
-        found = _train_all(folder, made, numbers, Once(listener))
+        folders = record(folder, completed(shared), made)
+        found = _train_all(folder, made, folders, numbers, once)
         return _compare(folder, made, found, numbers, design, vary, shared, listener)
 
 
+def _resolver(listener: Listener) -> Resolve:
+    """Return what puts a network in place of `auto`; images are looked at once for all that ask the same."""
+
+    @functools.cache
+    def found(text: str) -> TrainConfig:
+        settings = TrainConfig.model_validate_json(text)
+        return resolve_model(settings, listener)[0]
+
+    def resolve(settings: TrainConfig) -> TrainConfig:
+        if settings.model != AUTO:
+            return settings
+        deciding = {"data", "data_root", "classes", "exclude", "relabel", *CHOOSE_THE_NETWORK} - {
+            "recipe",
+            "target",
+        }
+        chosen = found(settings.model_dump_json(include=deciding))
+        return settings.model_copy(update={"model": chosen.model, "strategy": chosen.strategy})
+
+    return resolve
+
+
 def _train_all(
-    folder: Path, made: Sequence[Recipe], seeds: Sequence[int], listener: Listener
+    folder: Path,
+    made: Sequence[Recipe],
+    folders: Mapping[str, str],
+    seeds: Sequence[int],
+    listener: Listener,
 ) -> dict[str, list[Run]]:
     """Train what is not trained yet; a seed of every recipe before the next, so that all are equally far."""
     found: dict[str, list[Run]] = {recipe.name: [] for recipe in made}
@@ -111,7 +139,7 @@ def _train_all(
     total = len(made) * len(seeds)
     tasks = [(seed, recipe) for seed in seeds for recipe in made]
     for number, (seed, recipe) in enumerate(tasks, 1):
-        run = Run(folder / "runs" / plain_name(recipe.name) / f"seed-{seed}")
+        run = Run(folder / "runs" / folders[recipe.name] / f"seed-{seed}")
         if not _is_finished(run):
             listener.message(f"run {number} of {total}: {recipe.name}, seed {seed}")
             run = _train(run, recipe, seed, listener)
@@ -139,7 +167,7 @@ def _train(run: Run, recipe: Recipe, seed: int, listener: Listener) -> Run:
             run = train(resume=run.folder, listener=listener)
         else:
             shutil.rmtree(run.folder, ignore_errors=True)  # cut short before anything could be resumed
-            settings = {"figures": False} | recipe.settings  # the study has its own
+            settings = {"figures": False} | recipe.given  # the study has its own
             run = train(out=run.folder, listener=listener, **settings, seed=seed)
     except TrainingError as error:
         listener.message(f"{recipe.name}, seed {seed}, diverged and is left out: {error}")
@@ -239,7 +267,7 @@ def _command(
 
     words = ["striate", "ablate", shared["data"]]
     for name, values in vary.items():
-        words += ["--vary", f"{name}={','.join(str(value) for value in values)}"]
+        words += ["--vary", f"{name}={written(values)}"]
     varied = set(vary) | {"data", "model_options"}
     for name, value in shared.items():
         if name not in varied and value is not None:
@@ -264,13 +292,14 @@ def _check_networks(made: Sequence[Recipe]) -> None:
     """Refuse, before anything is trained, a network that does not exist or that cannot be trained so."""
     from striate.training.array_session import check_settings
 
-    configs = [recipe.config(0) for recipe in made]
+    configs = [recipe.resolved() for recipe in made]
     for each in configs:
         if each.engine != "torch":
             check_settings(each)
-    for each in {(one.model, one.engine, one.strategy): one for one in configs}.values():
-        if each.model != AUTO:
-            choose_network(each, Listener())
+    for each in {
+        (one.model, str(one.model_options), one.engine, one.strategy): one for one in configs
+    }.values():
+        choose_network(each, Listener())
 
 
 def _check_test_images(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]], listener: Listener) -> None:
@@ -281,7 +310,7 @@ def _check_test_images(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]]
     from striate.data import prepare
 
     first: list[tuple[str, int]] | None = None
-    for each in {recipe.config(0).data_config(): recipe.name for recipe in made}:
+    for each in {_surveyed(recipe, listener).data_config(): recipe.name for recipe in made}:
         test = prepare(each, progress=listener.stage).test
         images = sorted(zip(test.paths, test.labels.tolist(), strict=True))
         if first is not None and images != first:
@@ -291,3 +320,19 @@ def _check_test_images(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]]
                 "compared. Give the data a test split of its own (a folder test), or vary something else."
             )
         first = images
+
+
+def _surveyed(recipe: Recipe, listener: Listener) -> TrainConfig:
+    """Return the settings of a recipe's first run, with what gives way to the splits that the data has."""
+    return surveyed(recipe.resolved(), recipe.given, listener)[0]
+
+
+def _check_sizes(made: Sequence[Recipe], listener: Listener) -> None:
+    """Refuse, before anything is trained, `sizes` that do not fit the input or the epochs."""
+    for recipe in made:
+        if recipe.given.get("sizes") is None:
+            continue  # those of a recipe are fitted
+        settings = _surveyed(recipe, listener)
+        check_sizes(settings, recipe.given)
+        sets = prepare_images(settings, choose_network(settings, Listener()), None, Listener())
+        sides_of(fitted_to(settings, recipe.given, sets), sets.preprocess.height)

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from striate import config as config_file
-from striate import recipes
 from striate.config import TrainConfig
 from striate.errors import UserError
 from striate.stopwatch import PARTS, Step
 from striate.workflows import environment, transfer
 from striate.workflows.listener import Listener
-from striate.workflows.train import Training, absolute, with_recipe
+from striate.workflows.train import Training, absolute, check_sizes, fitted_to, surveyed, with_recipe
 
 if TYPE_CHECKING:
     from striate.training import Engine
@@ -31,7 +30,7 @@ class TrainingBench:
         model: name of the network.
         engine: device, precision and memory format in words.
         conditions: images, threads, processor and libraries in words.
-        batch_size: images a step.
+        batch_size: images of each step that was measured.
         steps: so many were measured; what follows are means over the middle half by duration.
         parts: seconds of a step by part, in the order of a step; "rest" is what none of them holds. They add
             up to `seconds`.
@@ -98,12 +97,14 @@ def bench_train(
 
 def _prepare(settings: dict[str, Any], listener: Listener) -> Training:
     """Return what `striate train` would begin with."""
+    given = settings.keys()
     config = absolute(config_file.make(TrainConfig, with_recipe(settings, listener)))
     if config.engine != "torch":
         raise UserError(
             f"bench train measures training on PyTorch, not --engine {config.engine}; leave it out."
         )
-    config, found = transfer.resolve_model(config, listener)
+    check_sizes(config, given)
+    config, found = surveyed(config, given, listener)
     choice = transfer.choose_network(config, listener)
     if choice.strategy == "features":
         raise UserError(
@@ -111,7 +112,7 @@ def _prepare(settings: dict[str, Any], listener: Listener) -> Training:
             "--strategy, such as head, or another --model."
         )
     sets = transfer.prepare_images(config, choice, found, listener)
-    config = recipes.fitted(config, len(sets.train), sets.class_names)
+    config = fitted_to(config, given, sets)
     config = _leave_two_steps(config, len(sets.train), listener)
     return Training.prepare(config, choice, sets, listener).with_found_lr(listener)
 
@@ -157,15 +158,21 @@ def _measure(
     counted = middle_half(measured)
     parts = mean_parts(counted)
     seconds = sum(parts.values())
-    images = sum(step.images for step in counted) / len(counted)
-    ideal = operations * images / config.batch_size / peak
+    images = counted[0].images  # of each
+    operations = operations * images // config.batch_size
+    ideal = operations / peak
+    if images < config.batch_size:
+        listener.message(
+            f"steps of {images} images were measured: an epoch has one whole batch of {config.batch_size}, and "
+            "the first of each is not measured. Choose a smaller --batch-size."
+        )
     terms = Terms(
         config,
         engine,
         in_memory=train.images.pixels.in_memory,
         workers=train.num_workers,
         allocator_tuned=allocator_tuned,
-        operations=operations / config.batch_size,
+        operations=operations / images,
         batch_size=config.batch_size,
         images=len(train.images),
     )
@@ -173,7 +180,7 @@ def _measure(
         model=training.choice.model.name,
         engine=str(engine),
         conditions=_conditions(training),
-        batch_size=config.batch_size,
+        batch_size=images,
         steps=len(measured),
         parts=parts,
         seconds=seconds,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +14,8 @@ from striate import config
 from striate.config import TrainConfig
 from striate.errors import UserError, unknown_name
 from striate.recipes import find as find_recipe
+from striate.workflows.on_features import IGNORED as IDLE_ON_FEATURES
+from striate.workflows.transfer import AUTO, FROM_SCRATCH
 
 DESIGNS = ("grid", "one-at-a-time")
 BASE, ALL = "base", "all together"
@@ -59,17 +62,33 @@ _NEEDS = {
 """Settings that count only where another one has one of these values."""
 
 
+_BETWEEN_VALUES = re.compile(r",(?![^\[]*\])")
+"""A comma outside of brackets."""
+Resolve = Callable[[TrainConfig], TrainConfig]
+CHOOSE_THE_NETWORK = ("recipe", "target", "strategy", "engine", "weights", "channels", "permute_pixels")
+"""Settings that decide which network `auto` stands for, beside the images."""
+
+
+def unresolved(settings: TrainConfig) -> TrainConfig:
+    """Return `settings` with the network for small images in place of `auto`."""
+    return settings.model_copy(update={"model": FROM_SCRATCH}) if settings.model == AUTO else settings
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One combination of values.
 
     Attributes:
         name: "base", "all together", or the values that differ from the base.
-        settings: of the training, without the seed; `model_options` among them.
+        settings: of the training, without the seed; `model_options` among them, and what a recipe adds.
+        given: those that the user gave.
+        resolve: returns settings with a network in place of `auto`.
     """
 
     name: str
     settings: dict[str, Any]
+    given: dict[str, Any]
+    resolve: Resolve = field(default=unresolved, repr=False)
 
     def config(self, seed: int) -> TrainConfig:
         """Return the settings of its run with `seed`.
@@ -79,9 +98,13 @@ class Recipe:
         """
         return config.make(TrainConfig, self.settings | {"seed": seed})
 
+    def resolved(self) -> TrainConfig:
+        """Return the settings of its first run, with the network that is trained."""
+        return self.resolve(self.config(0))
+
 
 def parse_vary(texts: Iterable[str]) -> dict[str, list[str]]:
-    """Return what `--vary KEY=V1,V2`, repeated, says: name -> values.
+    """Return what `--vary KEY=V1,V2`, repeated, says: name -> values; commas in [] are of one value.
 
     Raises:
         UserError: there is no name or no value, or a name stands twice.
@@ -94,11 +117,26 @@ def parse_vary(texts: Iterable[str]) -> dict[str, list[str]]:
             raise UserError(f"--vary {text!r}: expected KEY=V1,V2, as in --vary dropout=0,0.5.")
         if name in vary:
             raise UserError(f"--vary {name} is given twice; name all its values at once.")
-        vary[name] = [value.strip() for value in values.split(",")]
+        vary[name] = [_unbracketed(value.strip()) for value in _BETWEEN_VALUES.split(values)]
     return vary
 
 
-def recipes(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]], design: str) -> list[Recipe]:
+def written(values: Iterable[Any]) -> str:
+    """Return values as `parse_vary` reads them."""
+    texts = [",".join(map(str, value)) if isinstance(value, list | tuple) else str(value) for value in values]
+    return ",".join(f"[{text}]" if "," in text else text for text in texts)
+
+
+def _unbracketed(value: str) -> str:
+    return value[1:-1].strip() if value.startswith("[") and value.endswith("]") else value
+
+
+def recipes(
+    settings: Mapping[str, Any],
+    vary: Mapping[str, Sequence[Any]],
+    design: str,
+    resolve: Resolve = unresolved,
+) -> list[Recipe]:
     """Return the recipes of a study, the base first: the first value of every factor.
 
     Args:
@@ -106,6 +144,7 @@ def recipes(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]], desi
             recipe that it names, as a training is.
         vary: factor -> values, a setting of the training or an option of the network.
         design: one of `DESIGNS`.
+        resolve: returns settings with a network in place of `auto`, which depends on the images.
 
     Raises:
         UserError: a factor is unknown or has no effect, a value cannot be, or two recipes are the same.
@@ -117,15 +156,14 @@ def recipes(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]], desi
     for name, values in vary.items():
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
             raise UserError(f"--vary {name}: expected values in a list, got {values!r}.")
-    models = _models(settings, vary)
+    models = _models(settings, vary, resolve)
     options = _options(models)
     idle = () if _is_tuned(models, settings, vary) else _OF_A_NEW_HEAD
     for name, values in vary.items():
         _check_factor(name, values, options, models, idle)
-    made = [
-        Recipe(name, completed(_merged(settings, chosen, options)))
-        for name, chosen in _combinations({name: list(values) for name, values in vary.items()}, design)
-    ]
+    chosen = _combinations({name: list(values) for name, values in vary.items()}, design)
+    given = [(name, _merged(settings, values, options)) for name, values in chosen]
+    made = [Recipe(name, completed(each), each, resolve) for name, each in given]
     _check_effects(made, vary, options)
     return made
 
@@ -138,13 +176,17 @@ def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     return find_recipe(str(name)).completed(settings, Path(str(settings["data"])).stem)[0]
 
 
-def _models(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]]) -> list[str]:
+def _models(settings: Mapping[str, Any], vary: Mapping[str, Sequence[Any]], resolve: Resolve) -> list[str]:
     """Return the networks that are trained, in the order in which they come first."""
-    if "model" in vary:
-        return [str(model) for model in vary["model"]]
-    named = vary.get("recipe", [settings.get("recipe")])
-    found = [completed({**settings, "recipe": _value("recipe", name)}) for name in named]
-    return list(dict.fromkeys(str(each.get("model", "mynet")) for each in found))
+    deciding = {name: list(vary[name]) for name in ("model", *CHOOSE_THE_NETWORK) if name in vary}
+    models: list[str] = []
+    for _, chosen in _combinations(deciding, "grid"):
+        each = completed(_merged(settings, chosen, set()))
+        model = str(each.get("model", AUTO))
+        if model == AUTO:
+            model = resolve(config.make(TrainConfig, each)).model
+        models.append(model)
+    return list(dict.fromkeys(models))
 
 
 def _options(models: Sequence[str]) -> set[str]:
@@ -207,7 +249,9 @@ def _merged(settings: Mapping[str, Any], chosen: Mapping[str, Any], options: set
 
 
 def _value(name: str, value: Any) -> Any:
-    """Take `none` for "not set" where a setting can be that and has no choice of that name."""
+    """Take `none` for "not set" where a setting can be that and has no choice of that name; part classes."""
+    if name == "classes" and isinstance(value, str) and value.lower() != "none":
+        return [part.strip() for part in value.split(",")]
     annotation = TrainConfig.model_fields[name].annotation
     unset = isinstance(value, str) and value.lower() in ("none", "null")
     return None if unset and type(None) in get_args(annotation) and "'none'" not in str(annotation) else value
@@ -217,8 +261,9 @@ def _check_effects(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]], op
     """Refuse factors that count in no recipe, and recipes that come to the same."""
     from striate.architectures import names
 
-    configs = [recipe.config(0) for recipe in made]
+    configs = [recipe.resolved() for recipe in made]
     for name in vary.keys() - options:
+        _check_on_features(name, configs)
         needed, values = _NEEDS.get(name, ("", ()))
         if needed and not any(getattr(each, needed) in values for each in configs):
             raise UserError(
@@ -227,7 +272,7 @@ def _check_effects(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]], op
             )
     seen: dict[str, str] = {}
     for recipe, each in zip(made, configs, strict=True):
-        key = _identity(each) if each.model in names() else json.dumps(each.model_dump(mode="json"))
+        key = _identity(each) if each.model in names() else _plain_identity(each)
         if seen.get(key) == recipe.name:
             raise UserError("--vary has a value twice; leave one of them out.")
         if key in seen:
@@ -236,6 +281,22 @@ def _check_effects(made: Sequence[Recipe], vary: Mapping[str, Sequence[Any]], op
                 "them has no effect. Leave one of the values out."
             )
         seen[key] = recipe.name
+
+
+def _check_on_features(name: str, configs: Sequence[TrainConfig]) -> None:
+    """Refuse a factor that counts in no recipe because all heads are computed on features."""
+    if name in IDLE_ON_FEATURES and all(each.strategy == "features" for each in configs):
+        raise UserError(
+            f"--vary {name} has no effect where a head is computed on features, as on photos without another "
+            f"--model or --strategy (here {configs[0].model}); choose --strategy head, norm or full, or "
+            "--strategy scratch."
+        )
+
+
+def _plain_identity(settings: TrainConfig) -> str:
+    """What the training of a network that is not of the zoo is made of: the settings that count."""
+    idle = set(IDLE_ON_FEATURES) if settings.strategy == "features" else set()
+    return json.dumps(settings.model_dump(mode="json", exclude=idle))
 
 
 def _identity(settings: TrainConfig) -> str:

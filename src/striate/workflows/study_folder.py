@@ -20,8 +20,12 @@ FORMAT = 1
 RECORD, LOCK = "study.json", ".lock"
 
 
-def record(folder: Path, shared: Mapping[str, Any], made: Sequence[Recipe]) -> None:
+def record(folder: Path, shared: Mapping[str, Any], made: Sequence[Recipe]) -> dict[str, str]:
     """Note what the study is about.
+
+    Returns:
+        By name of the recipe, that of the folder in `runs/`. One that was trained before stays where it is,
+        however its values were spelled then (1e-2 or 0.01).
 
     Raises:
         RunError: the folder holds another study, or something else.
@@ -36,11 +40,28 @@ def record(folder: Path, shared: Mapping[str, Any], made: Sequence[Recipe]) -> N
                 f"{folder} holds another study: {_first_difference(known['settings'], settings)} "
                 "Choose another --out."
             )
+    folders = {}
     for recipe in made:
-        mine = _stored(recipe.settings)
-        if known["recipes"].setdefault(plain_name(recipe.name), mine) != mine:
+        mine, name = _stored(recipe.settings), plain_name(recipe.name)
+        alike = (other for other, one in known["recipes"].items() if _comparable(one) == _comparable(mine))
+        folders[recipe.name] = name = name if name in known["recipes"] else next(alike, name)
+        if _comparable(known["recipes"].setdefault(name, mine)) != _comparable(mine):
             raise RunError(f"{folder} holds other runs called {recipe.name!r}. Choose another --out.")
     files.write_json(path, known)
+    return folders
+
+
+def _comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stored settings with numbers in place of the options that are some."""
+    options = {name: _number(value) for name, value in settings.get("model_options", {}).items()}
+    return {**settings, "model_options": options}
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _stored(settings: Mapping[str, Any]) -> dict[str, Any]:

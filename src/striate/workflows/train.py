@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from striate.workflows.run_audit import audit_run
 
 if TYPE_CHECKING:
     from striate.backbones import Choice, Plan
-    from striate.data import ImageSets
+    from striate.data import ImageSets, Survey
     from striate.training import Checkpoint, EpochRecord, Fitted
 
     PathLike = str | os.PathLike[str]
@@ -71,9 +71,8 @@ def train(
         return _resume(Run.open(resume), settings, out or config, listener)
     if config is not None:
         settings = config_file.read(Path(config)) | settings
-    settings = with_recipe(settings, listener)
-    chosen = absolute(config_file.make(TrainConfig, settings))
-    return _start(chosen, out, listener)
+    chosen = absolute(config_file.make(TrainConfig, with_recipe(settings, listener)))
+    return _start(chosen, settings.keys(), out, listener)
 
 
 def with_recipe(settings: dict[str, Any], listener: Listener) -> dict[str, Any]:
@@ -87,19 +86,51 @@ def with_recipe(settings: dict[str, Any], listener: Listener) -> dict[str, Any]:
     return completed
 
 
-def _start(config: TrainConfig, out: PathLike | None, listener: Listener) -> Run:
-    """Train from the beginning."""
+def surveyed(
+    config: TrainConfig, given: Collection[str], listener: Listener
+) -> tuple[TrainConfig, Survey | None]:
+    """Return `config` with a network in place of `auto`, and what was seen of the images, if anything.
+
+    What a recipe says of splits gives way where the data has them.
+
+    Args:
+        config: settings completed by a recipe, if they name one.
+        given: names of the settings that the user gave.
+        listener: hears how it goes.
+    """
     config, found = transfer.resolve_model(config, listener)
+    carved = [name for name in ("val_fraction", "test_fraction") if getattr(config, name) is not None]
+    if config.recipe is None or set(carved) <= set(given):
+        return config, found
+    from striate.data import survey
+    from striate.data.splits import idle_fractions
+
+    data = config.data_config()
+    found = found or survey(data, progress=listener.stage)
+    idle = [name for name in idle_fractions(found.source.splits, data) if name not in given]
+    return config.model_copy(update=dict.fromkeys(idle)), found
+
+
+def fitted_to(config: TrainConfig, given: Collection[str], sets: ImageSets) -> TrainConfig:
+    """Return `config` with what its recipe leaves open; `given`: names of the settings that the user gave."""
+    side = sets.preprocess.height
+    return recipes.fitted(config, given, len(sets.train), sets.class_names, side)
+
+
+def _start(config: TrainConfig, given: Collection[str], out: PathLike | None, listener: Listener) -> Run:
+    """Train from the beginning; `given`: names of the settings that the user gave."""
+    check_sizes(config, given)
+    config, found = surveyed(config, given, listener)
     choice = transfer.choose_network(config, listener)
     run = Run.choose(out, f"{Path(config.data).stem}-{choice.model.name}", [config.data])
     if choice.strategy == "features":
         with DrawingProcess.start(config.figures) as beside:  # it gets ready while images are read
             sets = transfer.prepare_images(config, choice, found, listener)
-            config = recipes.fitted(config, len(sets.train), sets.class_names)
+            config = fitted_to(config, given, sets)
             with run.creating():
                 return on_features.train(run, config, choice, sets, listener, beside)
     sets = transfer.prepare_images(config, choice, found, listener)
-    config = recipes.fitted(config, len(sets.train), sets.class_names)
+    config = fitted_to(config, given, sets)
     config = _fit_batch_size(config, len(sets.train), listener)
     training = Training.prepare(config, choice, sets, listener).with_found_lr(listener)
     with run.creating():
@@ -177,6 +208,7 @@ class Training:
             from striate.training.array_session import check_settings
 
             check_settings(config)
+        sides_of(config, sets.preprocess.height)  # refused before large images are decoded
         network, source, plan = transfer.build_network(choice, config, sets, begun_with)
         if config.first_head == "features" and begun_with is None:
             begin_with_features(network, choice, config, sets, listener)
@@ -266,25 +298,56 @@ def _batches(config: TrainConfig, sets: ImageSets) -> tuple[Any, Any]:
     return train, make(sets.val, sets.preprocess, size, shuffle=False, **own)
 
 
+def check_sizes(config: TrainConfig, given: Collection[str]) -> None:
+    """Refuse, before any image is read, `sizes` that cannot be; a recipe's are fitted, and so are its epochs.
+
+    Args:
+        config: settings completed by a recipe, if they name one.
+        given: names of the settings that the user gave.
+
+    Raises:
+        UserError: the last is not the `image_size` that is named, or there are fewer epochs than sizes.
+    """
+    if config.recipe is not None and "sizes" not in given:
+        return
+    sizes = _sizes(config)
+    if sizes and config.image_size is not None:
+        _check_last(sizes, config.image_size)
+    if config.recipe is None or "epochs" in given:
+        _check_number(sizes, config)
+
+
 def sides_of(config: TrainConfig, input_side: int) -> list[int]:
     """Return the side of the training images in each epoch; empty: always that of the input.
 
     Raises:
         UserError: the last is not that of the input, or there are fewer epochs than sizes.
     """
-    if config.sizes is None:
+    sizes = _sizes(config)
+    if not sizes:
         return []
-    sizes = [int(text) for text in config.sizes.split(",")]
+    _check_last(sizes, input_side)
+    _check_number(sizes, config)
+    return [sizes[epoch * len(sizes) // config.epochs] for epoch in range(config.epochs)]
+
+
+def _sizes(config: TrainConfig) -> list[int]:
+    return [] if config.sizes is None else [int(text) for text in config.sizes.split(",")]
+
+
+def _check_last(sizes: Sequence[int], input_side: int) -> None:
     if sizes[-1] != input_side:
         raise UserError(
             f"--sizes ends with {sizes[-1]}, but the input has {input_side} pixels; choose --image-size "
             f"{sizes[-1]}, or let --sizes end with {input_side}."
         )
+
+
+def _check_number(sizes: Sequence[int], config: TrainConfig) -> None:
     if len(sizes) > config.epochs:
         raise UserError(
             f"--sizes has {len(sizes)} sizes, --epochs {config.epochs}; choose fewer, or train longer."
         )
-    return [sizes[epoch * len(sizes) // config.epochs] for epoch in range(config.epochs)]
 
 
 def default_workers() -> int:

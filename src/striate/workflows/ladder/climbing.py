@@ -77,8 +77,8 @@ def climb(
     if clock.left < WRITING_SECONDS + MARGIN * clock.budget:
         raise UserError(
             f"--budget {in_words(clock.budget)} is too short for one step: the report alone is given "
-            f"{in_words(WRITING_SECONDS)}. Give --budget {_least_budget(clock)}s at least; where the first step "
-            "needs more, that is said."
+            f"{in_words(WRITING_SECONDS)}. Give --budget {_least_budget(clock)}s at least; where the first "
+            "step needs more, that is said."
         )
     from striate.data import survey
 
