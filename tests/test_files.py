@@ -109,3 +109,37 @@ def test_make_folder_refuses_a_file_in_its_way(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot create the folder"):
         files.make_folder(tmp_path / "file" / "folder")
+
+
+def test_a_copy_takes_no_name_that_is_taken(tmp_path):
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "b").write_text("old")
+    (tmp_path / "dangling").symlink_to(tmp_path / "none")
+    assert not files.copy_new(tmp_path / "a", tmp_path / "b")
+    assert not files.copy_new(tmp_path / "a", tmp_path / "dangling")
+    assert files.copy_new(tmp_path / "a", tmp_path / "c")
+    assert (tmp_path / "b").read_text() == "old"
+    assert (tmp_path / "c").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "c", "dangling"}
+
+
+def test_a_copy_is_made_without_hard_links_too(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    (tmp_path / "a").write_text("new")
+    assert files.copy_new(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a").write_text("new")
+    monkeypatch.setattr(files.shutil, "copyfileobj", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        files.copy_new(tmp_path / "a", tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

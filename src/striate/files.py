@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,12 +86,13 @@ def named_file(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.realpath(path))
 
 
-def check_apart(folder: Path, images: str | os.PathLike[str]) -> None:
+def check_apart(folder: Path, images: str | os.PathLike[str], option: str = "--out") -> None:
     """Refuse to write to a `folder` within the folder of images: it would be taken for one of their classes.
 
     Args:
         folder: to be written; need not be there.
         images: a folder; anything else (an archive, a table, a name) is no matter.
+        option: that names `folder`.
 
     Raises:
         UserError: `folder` lies within `images`, or is that folder.
@@ -101,12 +103,12 @@ def check_apart(folder: Path, images: str | os.PathLike[str]) -> None:
     if os.path.commonpath([whole, os.path.realpath(folder)]) == whole:
         raise UserError(
             f"{folder} lies within {whole}, where it would be counted among the images. "
-            "Choose an --out outside of it."
+            f"Choose another {option}, outside of it."
         )
 
 
-def make_folder(folder: Path) -> None:
-    """Make `folder` and those around it, where they do not exist.
+def make_folder(folder: Path, option: str = "--out") -> None:
+    """Make `folder` and those around it, where they do not exist; `option` names it.
 
     Raises:
         UserError: it cannot be made, or is a file.
@@ -114,7 +116,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _cannot_create(folder, error) from error
+        raise _cannot_create(folder, error, option) from error
 
 
 def make_new_folder(folder: Path) -> bool:
@@ -133,9 +135,60 @@ def make_new_folder(folder: Path) -> bool:
     return True
 
 
-def _cannot_create(folder: Path, error: OSError) -> UserError:
+def copy_new(source: Path, target: Path, option: str = "--out") -> bool:
+    """Copy a file, with the time of its last change, to where nothing is; return False where something is.
+
+    The copy takes its name when all of it is on disk, and never that of another file.
+
+    Raises:
+        UserError: `source` cannot be read or `target` not be written; `option` names its folder.
+    """
+    if os.path.lexists(target):
+        return False
+    temporary = target.parent / f".striate-{secrets.token_hex(8)}.tmp"
+    try:
+        _copy_synced(source, temporary)
+        return _take_name(temporary, target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot copy {source} to {target}: {reason}. Choose another {option}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _copy_synced(source: Path, target: Path) -> None:
+    with open(source, "rb") as original:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            shutil.copyfileobj(original, file)
+            file.flush()
+            os.fsync(file.fileno())
+        known = os.fstat(original.fileno())
+    os.utime(target, ns=(known.st_atime_ns, known.st_mtime_ns))
+
+
+def _take_name(temporary: Path, target: Path) -> bool:
+    """Give a file its name, if no other has it: by a link, or by a claim where there are no hard links."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        try:
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        try:
+            os.replace(temporary, target)
+        except OSError:
+            os.unlink(target)
+            raise
+    return True
+
+
+def _cannot_create(folder: Path, error: OSError, option: str = "--out") -> UserError:
     reason = error.strerror or str(error)
-    return UserError(f"cannot create the folder {folder}: {reason}. Choose another --out.")
+    return UserError(f"cannot create the folder {folder}: {reason}. Choose another {option}.")
 
 
 def _replace(contents: Mapping[Path, bytes]) -> None:

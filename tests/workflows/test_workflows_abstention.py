@@ -127,9 +127,9 @@ def test_the_console_shows_names_as_they_are_and_the_table_guards_them(run, stri
 
 
 def test_what_is_no_file_is_refused_before_anything_is_read(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(UserError, match="it is no ordinary file"):
-        striate.predict(tmp_path / "no-model", tmp_path, out=tmp_path / "pipe")
+        striate.predict(tmp_path / "no-model", tmp_path, out=tmp_path / "pipe.csv")
 
 
 @pytest.mark.parametrize("threshold", [-0.5, 1.5, 90, float("nan")])

@@ -205,13 +205,33 @@ def predict(
     model: Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder of a model bundle or a run.")],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE_OR_FOLDER...", help="What to classify.")],
     out: Annotated[
-        Path | None, typer.Option(help="CSV file to write; without it, a table is printed.", metavar="FILE")
+        Path | None,
+        typer.Option(help=".csv or .json to write; without it, a table is printed.", metavar="FILE"),
     ] = None,
     abstain: Annotated[
         float | None,
         typer.Option(
             help="Leave images whose class is less probable than this to a person, as in --abstain 0.9.",
             metavar="PROBABILITY",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(help="So many of the most probable classes, with their probabilities.", metavar="K"),
+    ] = None,
+    views: Annotated[
+        str,
+        typer.Option(
+            help="one, flip, shift or flip-shift: what is averaged over, as by --test-views of a training.",
+            metavar="NAME",
+        ),
+    ] = "one",
+    copy_to: Annotated[
+        Path | None,
+        typer.Option(
+            help="Copy each image into a folder named after its class, within this one; nothing is "
+            "overwritten. With --abstain, uncertain ones go into 'unsure'.",
+            metavar="DIR",
         ),
     ] = None,
     batch_size: BatchSize = None,
@@ -231,6 +251,9 @@ def predict(
             images,
             out=out,
             abstain=abstain,
+            top=top,
+            views=views,
+            copy_to=copy_to,
             batch_size=batch_size,
             device=device,
             engine=engine,

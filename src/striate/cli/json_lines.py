@@ -117,25 +117,16 @@ class JsonListener(Listener):
         )
 
     def show_predictions(self, result: PredictionTable, out: Path | None) -> None:
-        """Tell the result of `predict`: the most probable class of each image, or where the table lies."""
-        columns = ["image", "predicted", "probability"]
-        predictions, abstention = result.predictions, result.abstention
-        values = [
-            predictions.images,
-            (predictions.class_names[number] for number in predictions.predicted),
-            (float(row.max()) for row in predictions.probabilities),
-        ]
-        if abstention is not None:
-            columns.append("abstained")
-            values.append(abstention.abstained.tolist())
-        rows = zip(*values, strict=True)
+        """Tell the result of `predict`: the classes of each image, or where the file lies that holds them."""
+        abstention, copies = result.abstention, result.copies
         self._write(
             "result",
             images=len(result.table),
             out=None if out is None else str(out),
-            predictions=None if out is not None else [dict(zip(columns, row, strict=True)) for row in rows],
+            predictions=None if out is not None else result.records(),
             problems=[{"image": path, "reason": reason} for path, reason in result.problems],
             abstention=None if abstention is None else _abstention(abstention),
+            copies=None if copies is None else len(copies),
         )
 
     def show_data(self, description: DataDescription) -> None:

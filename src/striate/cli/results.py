@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from striate.cli.text import one_line
-from striate.schemas import unguard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +103,8 @@ def show_predictions(result: PredictionTable, out: Path | None) -> None:
         console.print(f"{len(result.table)} images: {one_line(str(out))}", soft_wrap=True, markup=False)
     else:
         console.print(_predictions(result))
+    if result.copies is not None:
+        console.print(_copies_line(result.copies), soft_wrap=True, markup=False)
     if result.abstention is not None:
         for line in abstention_lines(result.abstention):
             console.print(line, soft_wrap=True, markup=False)
@@ -110,15 +112,25 @@ def show_predictions(result: PredictionTable, out: Path | None) -> None:
 
 def _predictions(result: PredictionTable) -> Table:
     """A row an image; what is left to a person has its guess in brackets."""
-    table = _table(("image", "predicted", "probability"))
-    rows = result.table[["image", "predicted", "probability"]].itertuples(index=False)
-    for number, (image, predicted, probability) in enumerate(rows):
+    further = result.top is not None and result.top > 1
+    table = _table(("image", "predicted", "probability", *(["then"] if further else [])))
+    for number, record in enumerate(result.records()):
         left = result.abstention is not None and result.abstention.abstained[number]
-        name = unguard(predicted)  # the table guards names for spreadsheets
-        table.add_row(
-            cell(unguard(image)), cell(f"? ({name})" if left else name), f"{float(probability):.1%}"
-        )
+        name = record["predicted"]
+        cells = [record["image"], f"? ({name})" if left else name, f"{record['probability']:.1%}"]
+        if further:
+            _, *others = record["probabilities"].items()
+            cells.append(", ".join(f"{other} {probability:.1%}" for other, probability in others))
+        table.add_row(*map(cell, cells))
     return table
+
+
+def _copies_line(copies: Sequence[Path]) -> str:
+    """Say how many photos were copied, and how many of them into each folder."""
+    counts = Counter(copy.parent for copy in copies)
+    parts = ", ".join(f"{counts[place]:,} to {place.name}" for place in sorted(counts))
+    noun = "photo" if len(copies) == 1 else "photos"
+    return one_line(f"{len(copies):,} {noun} copied into {copies[0].parent.parent}: {parts}")
 
 
 def abstention_lines(found: Abstention) -> list[str]:
