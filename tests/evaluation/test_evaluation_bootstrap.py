@@ -55,7 +55,7 @@ def test_same_seed_same_numbers_other_seed_others(make_predictions) -> None:
 
 
 def test_chunks_of_resamples_do_not_matter(make_predictions, monkeypatch) -> None:
-    monkeypatch.setattr(bootstrap, "_CHUNK_DRAWS", 100)
+    monkeypatch.setattr(bootstrap, "CHUNK_DRAWS", 100)
     draws = _draw(make_predictions(3, 40), 333)
     assert draws.correct.shape == (333, 3)
 

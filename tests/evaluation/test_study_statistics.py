@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from striate.evaluation.study import Answers, Entry, compare_entries, exchange, paired, repeated, resampling
-from striate.evaluation.study.comparison import widen
+from striate.evaluation.study.entries import widen
 from striate.evaluation.study.paired import Paired
 
 EXACT = 1e-9  # float64, sums of some hundred terms

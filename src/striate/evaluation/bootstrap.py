@@ -13,9 +13,10 @@ from striate.evaluation.labelled import Scores
 RESAMPLES = 1000
 FEWEST_RESAMPLES = 200
 SEED = 0
+CHUNK_DRAWS = 2_000_000
+"""Images drawn at once."""
 METHOD = "percentile, stratified by true class"
 _MOST_DRAWS = 100_000_000  # images drawn in all: with more than 100,000 images there are fewer resamples
-_CHUNK_DRAWS = 2_000_000  # images drawn at once
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def draw(
     images = np.argsort(scores.labels, kind="stable")
     sizes = np.bincount(scores.labels, minlength=classes)
     count = int(np.clip(_MOST_DRAWS // len(images), min(resamples, FEWEST_RESAMPLES), resamples))
-    rows = max(1, _CHUNK_DRAWS // len(images))
+    rows = max(1, CHUNK_DRAWS // len(images))
     generator = np.random.default_rng(seed)
     correct = scores.correct[images]
     wrong = np.flatnonzero(~correct)

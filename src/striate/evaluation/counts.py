@@ -12,7 +12,7 @@ from striate.evaluation.bootstrap import Resamples, percentiles
 from striate.evaluation.intervals import sum_interval, wilson
 
 METRICS = ("precision", "recall", "f1")
-FEW = 10
+FEW_IMAGES = 10
 """A class with fewer labelled images is measured too roughly to be judged."""
 
 
@@ -89,7 +89,7 @@ def class_rows(
     """
     counts = confusion.sum(axis=1), confusion.sum(axis=0), np.diagonal(confusion)
     limits = {metric: (scores[metric].low, scores[metric].high) for metric in ("precision", "recall")}
-    limits["f1"] = _f1_interval(scores["f1"], counts[0] < FEW, level)
+    limits["f1"] = _f1_interval(scores["f1"], counts[0] < FEW_IMAGES, level)
     rows = []
     for index, (name, samples, predicted, correct) in enumerate(
         zip(names, *(count.tolist() for count in counts), strict=True)
@@ -99,7 +99,7 @@ def class_rows(
         for metric, (lows, highs) in limits.items():
             row[metric] = estimate(scores[metric].value[index], lows[index], highs[index])
         row |= areas[index]
-        row["few"] = samples < FEW
+        row["few"] = samples < FEW_IMAGES
         row["undefined"] = [metric for metric, denominator in denominators.items() if denominator == 0]
         rows.append(row)
     return rows

@@ -7,8 +7,11 @@ from statistics import NormalDist
 
 import numpy as np
 
+LEVEL = 0.95
+"""Of every interval in `metrics.json`, `comparison.json` and `robustness.json`."""
 
-def wilson(successes: float, n: int, level: float = 0.95) -> tuple[float, float]:
+
+def wilson(successes: float, n: int, level: float = LEVEL) -> tuple[float, float]:
     """Return the Wilson score interval of the share `successes / n`.
 
     It stays within [0, 1], is never of zero width and keeps close to its level for small `n` and for shares
@@ -64,7 +67,7 @@ def sum_interval(
 
 
 def roc_area(
-    area: np.ndarray, positives: np.ndarray, negatives: np.ndarray, level: float = 0.95
+    area: np.ndarray, positives: np.ndarray, negatives: np.ndarray, level: float = LEVEL
 ) -> np.ndarray:
     """Return the interval of areas under ROC curves, float64 (2, K).
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from striate.evaluation import abstention, bootstrap, ranking, thresholds
 from striate.evaluation.counts import average_scores, class_rows, class_scores
-from striate.evaluation.intervals import wilson
+from striate.evaluation.intervals import LEVEL, wilson
 from striate.evaluation.labelled import Scores, chunks, labelled, scores
 from striate.evaluation.means import columns, mean_scores
 from striate.evaluation.pairs import confused_pairs
@@ -19,8 +19,6 @@ __all__ = ["DENSE_CLASSES", "FORMAT", "LEVEL", "chunks", "compute_metrics", "con
 
 FORMAT = 2
 """Version of the entry; entries without `format` come from before there were versions."""
-LEVEL = 0.95
-"""Level of every interval in `metrics.json`."""
 DENSE_CLASSES = 100
 """With more classes, the confusion matrix is stored as its non-zero cells."""
 TOP = (2, 3, 5)

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from striate.errors import DataError, UserError
-from striate.evaluation.intervals import sum_interval, wilson
+from striate.evaluation.intervals import LEVEL, sum_interval, wilson
 from striate.evaluation.labelled import labelled
 from striate.schemas import Predictions
-
-LEVEL = 0.95
 
 
 def weigh(

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-FEW_IMAGES = 10
-"""A class with fewer test images is measured too roughly to be judged."""
+from striate.evaluation.counts import FEW_IMAGES
+
 SMALL_TEST = 100
 POOR_CALIBRATION = 0.03
 """From this expected calibration error on (its lower limit), probabilities are said to be off."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from striate.evaluation import wording
+from striate.evaluation.counts import FEW_IMAGES
 from striate.evaluation.report import svg
 
 BALANCE_ROWS = 30
@@ -60,7 +61,7 @@ def table(entry: Mapping[str, Any], counts: Mapping[str, Sequence[int]], split: 
 
 def is_few(row: Mapping[str, Any]) -> bool:
     """Whether a class has images, but too few to be judged by them."""
-    return bool(row["samples"] > 0 and row.get("few", row["samples"] < wording.FEW_IMAGES))
+    return bool(row["samples"] > 0 and row.get("few", row["samples"] < FEW_IMAGES))
 
 
 def _scale(row: Mapping[str, Any]) -> str:

@@ -37,6 +37,26 @@ class Answers:
         return right
 
 
+def parts_of(sizes: Sequence[int]) -> list[slice]:
+    """Return where the runs of each entry stand among all, which follow one another.
+
+    Args:
+        sizes: how many runs each entry has.
+    """
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+def majority(correct: np.ndarray) -> np.ndarray:
+    """Return which images more than half of the runs name correctly, bool (n,).
+
+    Args:
+        correct: bool (R, n), whether each run names each image correctly.
+    """
+    most: np.ndarray = correct.mean(axis=0) > 0.5
+    return most
+
+
 def gather(runs: Iterable[tuple[str, Predictions]], what: str) -> Answers:
     """Return the answers of all runs, in the order of the first run's images.
 

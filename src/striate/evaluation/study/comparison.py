@@ -3,82 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from striate.evaluation.bootstrap import percentiles
-from striate.evaluation.intervals import sum_interval, wilson
+from striate.evaluation.intervals import LEVEL
 from striate.evaluation.pairs import SIGNIFICANCE, holm
 from striate.evaluation.study import paired, repeated
-from striate.evaluation.study.answers import Answers
+from striate.evaluation.study.answers import Answers, majority, parts_of
+from striate.evaluation.study.entries import Entry, describe, rank
 from striate.evaluation.study.exchange import exchange_test, with_imagined
+from striate.evaluation.study.measured import Measured, f1_covariance, measure, total
 from striate.evaluation.study.repeated import Estimate
-from striate.evaluation.study.resampling import macro_f1, macro_f1_draws
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 FORMAT = 1
-LEVEL = 0.95
 TOTAL = "total"
 """Name of the weighted total among the sets; no set may be called so."""
 MOST_FOR_EVERY_PAIR = 8
 """With more entries, each is compared with the first alone, lest correction hide every difference."""
-ROUNDING = 1e-12
-"""Up to which resampled scores are alike."""
 FEW = 50
 """Images that differ, below which their spread alone is not trusted."""
 NOT_DISTINGUISHABLE = "not distinguishable"
 IDENTICAL = "identical"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A recipe and the runs made by it.
-
-    Attributes:
-        name: on the page.
-        runs: folders of its runs, one a seed.
-        seeds: of these runs; None where unknown.
-        settings: those in which it differs from other entries.
-        network: `name`, `parameters`, `multiply_adds`, as far as known.
-        seconds: of training, each run; empty where unknown.
-        histories: `schemas.HISTORY_COLUMNS` as numbers, of each run; empty where nothing was trained.
-        loss: that was trained, as the settings name it.
-    """
-
-    name: str
-    runs: tuple[str, ...]
-    seeds: tuple[int | None, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    network: Mapping[str, Any] = field(default_factory=dict)
-    seconds: tuple[float, ...] = ()
-    histories: tuple[pd.DataFrame, ...] = ()
-    loss: str = "auto"
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """One set, or the weighted total of several: the score of every run, and what moves it.
-
-    Attributes:
-        accuracy: float64 (R,).
-        covariance: float64 (R, R), of the accuracies, due to the images.
-        f1: float64 (R,), macro; None for a total.
-        f1_draws: float64 (R, B); None for a total.
-        correct: bool (R, n); None for a total.
-        sets: weight and bool (R, n) of each set that it is made of.
-    """
-
-    accuracy: np.ndarray
-    covariance: np.ndarray
-    f1: np.ndarray | None = None
-    f1_draws: np.ndarray | None = None
-    correct: np.ndarray | None = None
-    sets: tuple[tuple[float, np.ndarray], ...] = ()
 
 
 def pairs_of(entries: int, with_first: bool) -> list[tuple[int, int]]:
@@ -107,10 +56,10 @@ def compare_entries(
         looks: how often each set has been looked at, as far as known.
         level: of the intervals.
     """
-    parts = _parts([len(entry.runs) for entry in entries])
-    measured = {name: _measure(answers) for name, answers in sets.items()}
+    parts = parts_of([len(entry.runs) for entry in entries])
+    measured = {name: measure(answers) for name, answers in sets.items()}
     if weights:
-        measured[TOTAL] = _total(measured, weights)
+        measured[TOTAL] = total(measured, weights)
     pairs = pairs_of(len(entries), with_first)
     comparisons = [
         row
@@ -118,9 +67,9 @@ def compare_entries(
         for row in _compare(name, found, sets.get(name), entries, pairs, level)
     ]
     described = [
-        _entry(entry, part, measured, sets, level) for entry, part in zip(entries, parts, strict=True)
+        describe(entry, part, measured, sets, level) for entry, part in zip(entries, parts, strict=True)
     ]
-    _rank(described, comparisons, TOTAL if weights else next(iter(sets)))
+    rank(described, comparisons, TOTAL if weights else next(iter(sets)))
     return {
         "format": FORMAT,
         "level": level,
@@ -132,45 +81,16 @@ def compare_entries(
     }
 
 
-def _parts(sizes: Sequence[int]) -> list[slice]:
-    ends = np.cumsum(sizes).tolist()
-    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-
-
-def _measure(answers: Answers) -> _Measured:
-    classes = len(answers.class_names)
-    correct = answers.correct
-    covariance = (
-        repeated.image_covariance(correct) if len(answers.labels) > 1 else np.zeros((len(correct),) * 2)
-    )
-    return _Measured(
-        accuracy=correct.mean(axis=1),
-        covariance=covariance,
-        f1=macro_f1(answers.labels, answers.predicted, classes),
-        f1_draws=macro_f1_draws(answers.labels, answers.predicted, classes),
-        correct=correct,
-        sets=((1.0, correct),),
-    )
-
-
-def _total(measured: Mapping[str, _Measured], weights: Mapping[str, float]) -> _Measured:
-    """The sets hold different images, so that their errors add up by squares."""
-    accuracy = sum(weights[name] * measured[name].accuracy for name in weights)
-    covariance = sum(weights[name] ** 2 * measured[name].covariance for name in weights)
-    sets = tuple((weight, correct) for name, weight in weights.items() for _, correct in measured[name].sets)
-    return _Measured(np.asarray(accuracy), np.asarray(covariance), sets=sets)
-
-
 def _compare(
     name: str,
-    found: _Measured,
+    found: Measured,
     answers: Answers | None,
     entries: Sequence[Entry],
     pairs: Sequence[tuple[int, int]],
     level: float,
 ) -> list[dict[str, Any]]:
     """Compare the pairs on one set; p values are adjusted for all of them (Holm)."""
-    parts = _parts([len(entry.runs) for entry in entries])
+    parts = parts_of([len(entry.runs) for entry in entries])
     rows = []
     for first, second in pairs:
         row: dict[str, Any] = {"set": name, "first": first, "second": second}
@@ -190,7 +110,7 @@ def _compare(
     return rows
 
 
-def _accuracy_difference(found: _Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
+def _accuracy_difference(found: Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
     """Single runs on a set: McNemar's exact test, Newcombe's interval; else seeds and images together.
 
     So that a few images prove no more than they can, two are imagined, and where fewer than `FEW` differ in a
@@ -211,7 +131,7 @@ def _accuracy_difference(found: _Measured, first: slice, second: slice, level: f
     return result | {"p_value": max(result["p_value"], exchange_test(differences, weights))}
 
 
-def _drawn_to_0(found: _Measured, first: slice, second: slice) -> Estimate:
+def _drawn_to_0(found: Measured, first: slice, second: slice) -> Estimate:
     """The difference of two recipes with an imagined image for each in every set."""
     runs = first.stop - first.start
     chosen = np.r_[first, second]
@@ -229,14 +149,14 @@ def _wins(correct: np.ndarray, first: slice, second: slice) -> np.ndarray:
     return wins
 
 
-def _f1_difference(found: _Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
+def _f1_difference(found: Measured, first: slice, second: slice, level: float) -> dict[str, Any]:
     """Single runs: the percentile bootstrap; else its covariance, and the seeds.
 
     Where nothing varied, as with one image a class, which resamples within the classes repeat, the test of
     the right answers stands in.
     """
     assert found.f1 is not None and found.f1_draws is not None and found.correct is not None  # noqa: PT018
-    covariance = _covariance(found.f1_draws)
+    covariance = f1_covariance(found.f1_draws)
     result = _described(_difference(found.f1, covariance, first, second), level)
     if result["error"] == 0:
         of_right = _accuracy_difference(found, first, second, level)
@@ -251,14 +171,6 @@ def _f1_difference(found: _Measured, first: slice, second: slice, level: float) 
     low, high = percentiles(drawn, level)
     ends = {"low": min(float(low), result["difference"]), "high": max(float(high), result["difference"])}
     return result | ends | {"p_value": _percentile_p(drawn), "test": "paired bootstrap"}
-
-
-def _covariance(draws: np.ndarray) -> np.ndarray:
-    """Covariance (R, R) of the runs' resampled scores (R, B); 0 for runs whose scores differ by rounding."""
-    covariance = np.atleast_2d(np.cov(draws))
-    moved = np.ptp(draws, axis=1) > ROUNDING
-    covariance[~moved], covariance[:, ~moved] = 0.0, 0.0
-    return covariance
 
 
 def _difference(values: np.ndarray, covariance: np.ndarray, first: slice, second: slice) -> Estimate:
@@ -312,7 +224,7 @@ def _agreement(
 ) -> dict[str, Any]:
     """Return on how many images the two agree, seed by seed and by the majority of each one's runs."""
     ours, theirs = answers.correct[first], answers.correct[second]
-    counts = paired.count_pairs(_majority(ours), _majority(theirs))
+    counts = paired.count_pairs(majority(ours), majority(theirs))
     seeds = [(seed, paired.count_pairs(ours[one], theirs[other])) for one, other, seed in matched]
     answered, against = answers.predicted[first], answers.predicted[second]
     alike = all(np.array_equal(answered[one], against[other]) for one, other, _ in matched)
@@ -335,100 +247,12 @@ def _counted(counts: paired.Paired) -> dict[str, int]:
     }
 
 
-def _majority(correct: np.ndarray) -> np.ndarray:
-    """Which images more than half of the runs name correctly, bool (n,)."""
-    most: np.ndarray = correct.mean(axis=0) > 0.5
-    return most
-
-
 def _verdict(difference: float, p_adjusted: float, identical: bool) -> str:
     if identical:
         return IDENTICAL
     if p_adjusted >= SIGNIFICANCE or difference == 0:
         return NOT_DISTINGUISHABLE
     return "better" if difference > 0 else "worse"
-
-
-def _entry(
-    entry: Entry, part: slice, measured: Mapping[str, _Measured], sets: Mapping[str, Answers], level: float
-) -> dict[str, Any]:
-    scores: dict[str, Any] = {}
-    for name, found in measured.items():
-        scores[name] = {"accuracy": _mean(found.accuracy[part], found.covariance[part, part], level)}
-        widen(scores[name]["accuracy"], [(weight, correct[part]) for weight, correct in found.sets], level)
-        if found.f1 is not None and found.f1_draws is not None:
-            covariance = _covariance(found.f1_draws[part])
-            scores[name]["f1"] = _mean(found.f1[part], covariance, level)
-            _as_wide(scores[name]["f1"], scores[name]["accuracy"])
-        if name in sets:
-            scores[name]["confusion"] = _confusion(sets[name], part)
-    return {
-        "name": entry.name,
-        "runs": list(entry.runs),
-        "seeds": list(entry.seeds),
-        "settings": dict(entry.settings),
-        "network": dict(entry.network),
-        "seconds": list(entry.seconds),
-        "scores": scores,
-    }
-
-
-def widen(accuracy: dict[str, Any], sets: Sequence[tuple[float, np.ndarray]], level: float) -> None:
-    """Give one run Wilson's interval; that of several is no narrower than Wilson's for all their answers.
-
-    Args:
-        accuracy: `low` and `high`, which are replaced.
-        sets: weight and bool (R, n), whether each run names each image correctly, of each set; the intervals
-            of several are combined as `evaluate` does.
-        level: of the interval.
-    """
-    lows, highs = np.array([wilson(int(correct.sum()), correct.size, level) for _, correct in sets]).T
-    values = np.array([correct.mean() for _, correct in sets])
-    low, high = sum_interval(values, lows, highs, np.array([weight for weight, _ in sets]))
-    single = len(sets[0][1]) == 1
-    accuracy["low"] = max(0.0, low if single else min(low, accuracy["low"]))
-    accuracy["high"] = min(1.0, high if single else max(high, accuracy["high"]))
-
-
-def _as_wide(f1: dict[str, Any], accuracy: Mapping[str, float]) -> None:
-    """Give macro F1 the room that accuracy has, where all resamples are alike."""
-    if f1["low"] == f1["high"]:
-        f1["low"] = max(0.0, f1["value"] - (accuracy["value"] - accuracy["low"]))
-        f1["high"] = min(1.0, f1["value"] + (accuracy["high"] - accuracy["value"]))
-
-
-def _mean(values: np.ndarray, covariance: np.ndarray, level: float) -> dict[str, Any]:
-    low, high = repeated.mean(values, covariance).interval(level)
-    return {
-        "value": float(values.mean()),
-        "deviation": float(values.std(ddof=1)) if len(values) > 1 else None,
-        "low": max(0.0, low),
-        "high": min(1.0, high),
-        "runs": values.tolist(),
-    }
-
-
-def _confusion(answers: Answers, part: slice) -> list[list[int]]:
-    """Counts over all runs of the entry, (K, K); rows true, columns predicted."""
-    classes = len(answers.class_names)
-    cells = answers.labels * classes + answers.predicted[part]
-    counts = np.bincount(cells.ravel(), minlength=classes * classes)
-    rows: list[list[int]] = counts.reshape(classes, classes).tolist()
-    return rows
-
-
-def _rank(entries: Sequence[dict[str, Any]], comparisons: Sequence[Mapping[str, Any]], by: str) -> None:
-    """Add `rank`, from 1, by the score in `by`, and `level_with_best`: whether the best is not told apart."""
-    order = sorted(range(len(entries)), key=lambda at: -entries[at]["scores"][by]["accuracy"]["value"])
-    best = order[0]
-    apart = {
-        (row["first"], row["second"]): row["accuracy"]["verdict"] in ("better", "worse")
-        for row in comparisons
-        if row["set"] == by
-    }
-    for rank, at in enumerate(order, 1):
-        known = apart.get((at, best), apart.get((best, at)))
-        entries[at] |= {"rank": rank, "level_with_best": at != best and known is False}
 
 
 def _set(

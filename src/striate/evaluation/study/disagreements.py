@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from striate.evaluation.gallery import Thumbnails, data_uri
-from striate.evaluation.study.answers import Answers
+from striate.evaluation.study.answers import Answers, majority, parts_of
 
 SHOWN = 60
 """So many images of each kind of disagreement of a pair are listed, the surest mistakes first."""
@@ -38,7 +38,7 @@ def choose(
         thumbnails: asked in batches, until the budget is used up; None: no pictures.
         budget_bytes: for all thumbnails, as data URIs.
     """
-    parts = _parts([len(entry["runs"]) for entry in result["entries"]])
+    parts = parts_of([len(entry["runs"]) for entry in result["entries"]])
     rows = [row for row in result["comparisons"] if row["set"] == result["sets"][0]["name"]]
     kinds = [
         kind for row in rows for kind in _disagreements(answers, parts[row["first"]], parts[row["second"]])
@@ -63,7 +63,7 @@ def choose(
 def _disagreements(answers: Answers, first: slice, second: slice) -> list[list[int]]:
     """Images that most runs of the first alone name correctly, and of the second; surest mistakes first."""
     right = answers.correct
-    ours, theirs = right[first].mean(axis=0) > 0.5, right[second].mean(axis=0) > 0.5
+    ours, theirs = majority(right[first]), majority(right[second])
     found = []
     for images, wrong in ((ours & ~theirs, second), (theirs & ~ours, first)):
         places = np.flatnonzero(images)
@@ -109,8 +109,3 @@ def _add_thumbnails(chosen: dict[str, Any], thumbnails: Thumbnails, room: int) -
             return
         row[3] = len(chosen["thumbnails"])
         chosen["thumbnails"].append(uri)
-
-
-def _parts(sizes: Sequence[int]) -> list[slice]:
-    ends = np.cumsum(sizes).tolist()
-    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]

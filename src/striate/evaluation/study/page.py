@@ -11,7 +11,8 @@ from striate.evaluation import wording as numbers
 from striate.evaluation.report.listing import plain
 from striate.evaluation.report.page import environment, template
 from striate.evaluation.study import charts, wording
-from striate.evaluation.study.comparison import TOTAL, Entry
+from striate.evaluation.study.comparison import TOTAL
+from striate.evaluation.study.entries import Entry
 from striate.evaluation.study.robustness import listed
 from striate.offline_page import policy, script_json
 from striate.version import __version__

@@ -19,6 +19,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from striate.evaluation.study.answers import parts_of
+
 POWER = 0.8
 """A difference is called detectable if it would be found in this share of studies like this one."""
 
@@ -100,7 +102,7 @@ def _estimate(
 ) -> Estimate:
     """The variance is that of the seeds (S_g runs of recipe g) and that of the images, which all share."""
     repeated = [float(np.var(group, ddof=1)) for group in groups if len(group) > 1]
-    parts = _parts([len(group) for group in groups])
+    parts = parts_of([len(group) for group in groups])
     if not repeated:
         return Estimate(value, math.sqrt(max(0.0, _images(covariance, parts, signs))), math.inf)
     stand_in = sum(repeated) / len(repeated)
@@ -112,11 +114,6 @@ def _estimate(
         squares += own * own / ((len(group) if len(group) > 1 else most) - 1)
     variance = seeds + max(0.0, _images(covariance, parts, signs))
     return Estimate(value, math.sqrt(variance), variance**2 / squares if squares else math.inf)
-
-
-def _parts(sizes: Sequence[int]) -> list[slice]:
-    ends = np.cumsum(sizes).tolist()
-    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
 
 
 def _images(covariance: np.ndarray, parts: Sequence[slice], signs: Sequence[float]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from striate.evaluation.bootstrap import RESAMPLES, SEED, weights
+from striate.evaluation.bootstrap import CHUNK_DRAWS, RESAMPLES, SEED, weights
 
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -38,15 +38,12 @@ def macro_f1_draws(
     labels, predicted = labels[order], predicted[:, order]
     sizes = np.bincount(labels, minlength=classes)
     generator = np.random.default_rng(seed)
-    rows = max(1, _CHUNK_DRAWS // len(labels))
+    rows = max(1, CHUNK_DRAWS // len(labels))
     parts = []
     for start in range(0, resamples, rows):
         drawn = weights(generator, sizes, min(rows, resamples - start))
         parts.append([_weighted_f1(labels, row, classes, drawn) for row in predicted])
     return np.concatenate([np.array(part) for part in parts], axis=1)
-
-
-_CHUNK_DRAWS = 2_000_000  # images drawn at once
 
 
 def _weighted_f1(labels: np.ndarray, predicted: np.ndarray, classes: int, counts: np.ndarray) -> np.ndarray:

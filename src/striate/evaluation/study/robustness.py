@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from striate.evaluation.intervals import wilson
+from striate.evaluation.intervals import LEVEL, wilson
 from striate.evaluation.pairs import SIGNIFICANCE, holm
-from striate.evaluation.study.comparison import LEVEL, NOT_DISTINGUISHABLE
+from striate.evaluation.study.comparison import NOT_DISTINGUISHABLE
 from striate.evaluation.study.exchange import adjusted_mean, exchange_test
 from striate.evaluation.wording import percent
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.evaluation.history import chosen_epoch, has_validation
-from striate.evaluation.study.comparison import IDENTICAL, NOT_DISTINGUISHABLE, TOTAL, Entry
+from striate.evaluation.study.comparison import IDENTICAL, NOT_DISTINGUISHABLE, TOTAL
+from striate.evaluation.study.entries import Entry
 from striate.evaluation.wording import counted, percent, shorten
 
 if TYPE_CHECKING:
