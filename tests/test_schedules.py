@@ -125,6 +125,22 @@ def test_the_settings_of_a_training_are_a_plan(name: str) -> None:
         assert Schedule(settings, STEPS).factor(step, 2) == Schedule(plan, STEPS).factor(step, 2)
 
 
+@pytest.mark.parametrize("warmup_epochs", [0.0, 0.01, 5.0, 9.5, 9.9, 9.95, 9.98])
+def test_one_cycle_ends_where_it_should_however_late_its_peak(warmup_epochs: float) -> None:
+    schedule = Schedule(Plan(10, "one-cycle", warmup_epochs), 10)
+    assert schedule.factor(99) == pytest.approx(1 / 250_000)
+    assert schedule.factor(99.5) == pytest.approx(1 / 250_000)  # a last epoch with more steps than the others
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [(1, [1]), (2, [1, 4e-6]), (3, [1, 0.500002, 4e-6]), (4, [0.04, 0.81175, 0.28306, 4e-6])],
+)
+def test_one_cycle_of_up_to_three_steps_does_not_rise(steps: int, expected: list[float]) -> None:
+    found = [Schedule(Plan(1, "one-cycle"), steps).factor(step) for step in range(steps)]
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
 @given(total=st.integers(1, 500), rising=st.floats(0.001, 0.999))
 def test_one_cycle_stays_in_its_bounds_at_any_length(total: int, rising: float) -> None:
     found = [one_cycle(step, total, rising) for step in range(total)]

@@ -125,15 +125,17 @@ def linear(step: float, total_steps: int) -> float:
 def one_cycle(step: float, total_steps: int, rising_share: float) -> float:
     """Return the factor of the one-cycle policy: half a cosine up from 1/25 to 1, another down to 1/250,000.
 
-    The peak lies at step `rising_share * total_steps - 1`, the end at the last step.
+    The peak lies at step `rising_share * total_steps - 1`, the end at the last step. Where that leaves no
+    step to rise, the first one has the peak; a single step is at the peak.
 
     Source: Smith and Topin 2018, Super-convergence; cosine form as in torch's OneCycleLR.
     """
     peak = max(rising_share * total_steps - 1, 0.0)
     if step <= peak and peak > 0:
         return _between(1 / _START_DIVISOR, 1.0, step / peak)
-    falling = max(total_steps - 1 - peak, 1.0)
-    return _between(1.0, 1 / _END_DIVISOR, (step - peak) / falling)
+    falling = total_steps - 1 - peak
+    share = min((step - peak) / falling, 1.0) if falling > 0 else 0.0
+    return _between(1.0, 1 / _END_DIVISOR, share)
 
 
 def _between(start: float, end: float, share: float) -> float:

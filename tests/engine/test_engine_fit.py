@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 
 from striate import engine
 from striate.architectures import build, copy_weights
+from striate.engine import layers
 from striate.engine.fit import clip_gradients, first_not_finite
 from striate.engine.losses import FITTING, as_logits, predicted_classes
 from striate.schemas import OUTPUTS
@@ -122,6 +123,69 @@ def test_a_validation_loss_that_is_not_finite_stops_the_training(digits):
     )
     with pytest.raises(engine.NotFiniteError, match=r"validation loss .* is in the images"):
         engine.fit(network, train, val, epochs=2, optimizer=engine.SGD(network.parameters(), 0.1))
+
+
+@pytest.mark.parametrize("validated", [False, True])
+def test_weights_that_are_not_finite_after_an_epoch_are_named_and_never_returned(digits, validated):
+    generator = np.random.default_rng(0)
+    network = engine.Network(
+        {"flatten": layers.Flatten(), "linear": layers.Linear(64, 10, generator=generator)}
+    )
+    samples = engine.Samples(digits[0][:64] * 100, digits[1][:64], 64)
+    optimizer = engine.SGD(network.parameters(), 1e38)
+    with pytest.raises(engine.NotFiniteError, match=r"linear\.weight"):
+        engine.fit(network, samples, samples if validated else None, epochs=1, optimizer=optimizer)
+
+
+def test_a_batch_of_weight_0_is_explained(digits):
+    network = net()
+    weights = np.ones(10, np.float32)
+    weights[3] = 0
+    few = engine.Samples(digits[0][:4], np.full(4, 3), 4)
+    with pytest.raises(engine.NotFiniteError, match="all images of this batch are of classes with weight 0"):
+        engine.fit(
+            network,
+            few,
+            epochs=1,
+            optimizer=engine.SGD(network.parameters()),
+            loss=engine.Loss(class_weights=weights),
+        )
+
+
+def test_shares_of_classes_with_weight_0_weigh_nothing_only_where_they_divide():
+    weights = np.array([1.0, 0.0])
+    second, both = np.array([[0.0, 1.0]]), np.array([[0.5, 0.5]])
+    squared = engine.Loss("probability", "squared-error", class_weights=weights)
+    assert squared.weighs_nothing(second)
+    assert not squared.weighs_nothing(both)
+    assert squared.weighs_nothing(np.array([1, 1]))
+    assert not squared.weighs_nothing(np.array([1, 0]))
+    assert not engine.Loss(class_weights=weights).weighs_nothing(second)
+    assert not engine.Loss().weighs_nothing(np.array([1]))
+
+
+@pytest.mark.parametrize(
+    ("n", "batch_size", "shuffle", "sizes"),
+    [(9, 4, True, [4, 5]), (9, 4, False, [4, 4, 1]), (1, 4, True, [1]), (3, 1, True, [1, 1, 1])],
+)
+def test_a_last_batch_of_one_joins_the_one_before_in_training(n, batch_size, shuffle, sizes):
+    samples = engine.Samples(np.zeros((n, 2)), np.arange(n), batch_size, shuffle=shuffle)
+    batches = list(samples.epoch(0))
+    assert [len(batch.labels) for batch in batches] == sizes
+    assert len(samples) == len(sizes)
+    assert sorted(label for batch in batches for label in batch.labels) == list(range(n))
+
+
+def test_normalisation_trains_although_one_image_is_over_and_refuses_one_with_a_remedy(digits):
+    generator = np.random.default_rng(0)
+    network = engine.Network(
+        [layers.Flatten(), layers.BatchNorm1d(64), layers.Linear(64, 10, generator=generator)]
+    )
+    optimizer = engine.SGD(network.parameters())
+    engine.fit(network, engine.Samples(digits[0][:9], digits[1][:9], 4), epochs=1, optimizer=optimizer)
+    in_order = engine.Samples(digits[0][:9], digits[1][:9], 4, shuffle=False)
+    with pytest.raises(ValueError, match=r"got shape \(1, 64\); give at least two images .*evaluate"):
+        engine.fit(network, in_order, epochs=1, optimizer=optimizer)
 
 
 def test_a_trained_network_gives_the_gradient_of_its_input_again(digits):

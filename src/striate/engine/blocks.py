@@ -22,11 +22,19 @@ class Sequential(Layer):
     The backward pass is the chain rule: each layer turns the gradient for its output into that for its input,
     which is the output of the layer before. Some neighbours are exchanged where that changes no number, see
     `order`.
+
+    Args:
+        layers: by name or in a list, each another one.
+
+    Raises:
+        ValueError: a layer occurs twice, here or inside blocks.
+        TypeError: something is no layer.
     """
 
     def __init__(self, layers: Layers) -> None:
         super().__init__()
         self.layers = _named(layers)
+        _refuse_repeats(self.layers)
         self._computed = list(self.layers.values())
 
     def children(self) -> dict[str, Layer]:
@@ -89,6 +97,7 @@ class Residual(Layer):
         super().__init__()
         self.main = Sequential(layers)
         self.shortcut = None if shortcut is None else Sequential(shortcut)
+        _refuse_repeats(Residual.children(self))
 
     def children(self) -> dict[str, Layer]:
         """Return the main layers by name, and the `shortcut` if there is one."""
@@ -122,6 +131,7 @@ class Parallel(Layer):
     def __init__(self, branches: Sequence[Layers]) -> None:
         super().__init__()
         self.branches = [Sequential(layers) for layers in branches]
+        _refuse_repeats(Parallel.children(self))
 
     def children(self) -> dict[str, Layer]:
         """Return the branches, called `branch1`, `branch2`, ..."""
@@ -148,6 +158,26 @@ class Parallel(Layer):
 
 
 def _named(layers: Layers) -> dict[str, Layer]:
-    if isinstance(layers, Mapping):
-        return dict(layers)
-    return {str(number): layer for number, layer in enumerate(layers)}
+    named = layers if isinstance(layers, Mapping) else {str(n): layer for n, layer in enumerate(layers)}
+    for name, layer in named.items():
+        if not isinstance(layer, Layer):
+            raise TypeError(f"layers: expected a Layer for {name!r}, got {type(layer).__name__}")
+    return dict(named)
+
+
+def _refuse_repeats(layers: Mapping[str, Layer]) -> None:
+    """Refuse a layer that occurs twice: it keeps one forward pass for its backward, not two.
+
+    Raises:
+        ValueError: names both places.
+    """
+    places: dict[int, str] = {}
+    for path, layer in (place for name, one in layers.items() for place in one.walk(name)):
+        first = places.setdefault(id(layer), path)
+        if first != path:
+            learned = next(iter(layer.parameters()), "")
+            shared = f", and to share what is learned assign it: {path}.{learned} = {first}.{learned}"
+            raise ValueError(
+                f"layers: expected each layer once, got the {type(layer).__name__} {first} again as {path}; "
+                f"it keeps one forward pass for its backward. Make a second one{shared if learned else ''}"
+            )

@@ -48,7 +48,7 @@ class Batches(Protocol):
 
 
 class NotFiniteError(ArithmeticError):
-    """The loss became infinite or undefined; the message names the layer where that begins."""
+    """The loss or a weight became infinite or undefined; the message names where that begins."""
 
 
 @dataclass
@@ -112,7 +112,7 @@ def fit(
         on_epoch: called with each row of the history.
 
     Raises:
-        NotFiniteError: a loss is infinite or undefined; names the layer where that begins.
+        NotFiniteError: a loss is infinite or undefined, or after an epoch a weight; names where that begins.
         ValueError: no epochs, or an optimizer over the parameters of another network.
         TypeError: no network, loss or optimizer of the engine, no batches, or a rate that is no function.
     """
@@ -128,6 +128,7 @@ def fit(
         rates = _rates(rate, number * len(train), steady)
         measured = train_epoch(network, train, number, loss, optimizer, rates).means()
         checked = evaluate(network, val, loss).means() if val is not None else (None, None)
+        _check_weights(network, number, optimizer.lr)
         better = not rows or checked[0] is None or checked[0] < rows[best - 1]["val_loss"]
         names = ("epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "best")
         rows.append(dict(zip(names, (number + 1, optimizer.lr, *measured, *checked, better), strict=True)))
@@ -163,7 +164,7 @@ def train_epoch(
                 network.forget()
                 raise NotFiniteError(
                     f"the training loss is not finite in epoch {number + 1}, step {step + 1} (learning rate "
-                    f"{optimizer.lr:.3g}); the first such value is in {first_not_finite(network, x)}"
+                    f"{optimizer.lr:.3g}); {_explain_loss(network, loss, x, targets)}"
                 )
             totals.add(value, raw, targets, network.output)
             optimizer.zero_grad()
@@ -204,7 +205,8 @@ def clip_gradients(parameters: Mapping[str, Parameter], largest: float) -> None:
 
     Source: Pascanu et al. 2013, algorithm 1.
     """
-    grads = [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
+    different = {id(parameter): parameter for parameter in parameters.values()}  # several names, one gradient
+    grads = [parameter.grad for parameter in different.values() if parameter.grad is not None]
     norm = math.sqrt(sum(float(namespace(grad).sum(grad * grad)) for grad in grads))
     if norm > largest:
         for grad in grads:
@@ -248,6 +250,27 @@ def _check_fit(
     for name, parameter in optimizer.parameters.items():
         if id(parameter) not in own:
             raise ValueError(f"optimizer: expected parameters of this network, got another's {name}")
+
+
+def _explain_loss(network: Network, loss: Loss, x: Array, targets: Array) -> str:
+    """Say why the loss of a batch is not finite."""
+    place = first_not_finite(network, x)
+    if place == "the loss itself" and loss.weighs_nothing(targets):
+        return (
+            "all images of this batch are of classes with weight 0, so that their weighted mean is 0 / 0; "
+            "use larger batches, leave these classes out, or give them a weight above 0"
+        )
+    return f"the first such value is in {place}"
+
+
+def _check_weights(network: Network, number: int, lr: float) -> None:
+    values = {name: parameter.value for name, parameter in network.parameters().items()}
+    for name, array in {**values, **network.buffers()}.items():
+        if not _finite(array):
+            raise NotFiniteError(
+                f"{name} is not finite after epoch {number + 1} (learning rate {lr:.3g}); "
+                "a lower learning rate may help"
+            )
 
 
 def _rates(rate: Callable[[int], float] | None, first: int, steady: float) -> Callable[[int], float]:

@@ -111,7 +111,7 @@ class GradientReport:
         if not self.passed:
             lines += [*_complaint(self)]
         lines += [f"  {line}" for line in _kink_lines(self.kinks)]
-        return "\n".join(lines + _sweep_lines(self.sweep, self.step))
+        return "\n".join(lines + _sweep_lines(self.sweep))
 
 
 def _row(one: InputReport) -> str:
@@ -146,7 +146,7 @@ def _kink_lines(kinks: Mapping[str, tuple[Index, ...]]) -> list[str]:
     return lines
 
 
-def _sweep_lines(sweep: tuple[tuple[float, float], ...], step: float) -> list[str]:
+def _sweep_lines(sweep: tuple[tuple[float, float], ...]) -> list[str]:
     """Draw the sweep as bars on a logarithmic scale; the best step is where both kinds of error are small."""
     if not sweep:
         return []

@@ -95,6 +95,19 @@ class Loss:
         slope = F.cross_entropy_backward(one, logits, targets, **self._settings())
         return as_logits_backward(slope, raw, self.output)
 
+    def weighs_nothing(self, targets: Array) -> bool:
+        """Tell whether all of these labels are of classes with weight 0, so that the mean is 0 / 0.
+
+        Args:
+            targets: labels (B,), or shares of classes (B, K), whose mean has no such divisor but for squares.
+        """
+        if self.class_weights is None or not targets.shape[0]:
+            return False
+        xp = namespace(self.class_weights, targets)
+        if targets.ndim == 2:
+            return self._squared and not xp.any((self.class_weights * targets) != 0)
+        return not xp.any(xp.take(self.class_weights, targets) != 0)
+
     @property
     def _squared(self) -> bool:
         return (self.name or FITTING[self.output][0]) == "squared-error"

@@ -49,13 +49,11 @@ class Network(Sequential):
         return x
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of all parameters and buffers on the host, in torch's order and names."""
-        arrays: dict[str, np.ndarray] = {}
-        for path, layer in self.walk():
-            values = {name: parameter.value for name, parameter in layer.own_parameters().items()}
-            for name, array in {**values, **layer.own_buffers()}.items():
-                arrays[f"{path}.{name}"] = to_numpy(array).copy()
-        return arrays
+        """Return copies of all parameters and buffers on the host, in torch's order and names.
+
+        A parameter that layers share is there once for each of them, as in torch.
+        """
+        return {name: to_numpy(array).copy() for name, array in self._arrays().items()}
 
     def load_state_dict(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Copy `arrays` into the network, in its own dtype and on its own device.
@@ -63,7 +61,7 @@ class Network(Sequential):
         Raises:
             ValueError: one is missing, too many or of another shape; nothing has been changed then.
         """
-        own = {**{name: p.value for name, p in self.parameters().items()}, **self.buffers()}
+        own = self._arrays()
         for name, array in own.items():
             if name not in arrays:
                 raise ValueError(f"arrays: expected {name} of shape {tuple(array.shape)}, got none")
@@ -76,6 +74,15 @@ class Network(Sequential):
                 parameter.value = from_numpy(np.asarray(arrays[f"{path}.{name}"]), parameter.value)
             for name, buffer in layer.own_buffers().items():
                 setattr(layer, name, from_numpy(np.asarray(arrays[f"{path}.{name}"]), buffer))
+
+    def _arrays(self) -> dict[str, Array]:
+        """Return the values of all parameters and all buffers by every path."""
+        arrays: dict[str, Array] = {}
+        for path, layer in self.walk():
+            values = {name: parameter.value for name, parameter in layer.own_parameters().items()}
+            for name, array in {**values, **layer.own_buffers()}.items():
+                arrays[f"{path}.{name}"] = array
+        return arrays
 
     def seed(self, *entropy: int) -> None:
         """Give each dropout layer a generator of its own, from `entropy` and the layer's path."""

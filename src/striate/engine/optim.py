@@ -34,10 +34,11 @@ class Optimizer:
     """What the optimizers share: the parameters, the learning rate and what is remembered of each parameter.
 
     Attributes:
-        parameters: by name; those without a gradient are passed over.
+        parameters: by name; those without a gradient are passed over. One with several names takes one step,
+            under the first.
         lr: learning rate; a schedule sets it before each step.
         weight_decay: of every parameter but those in `undecayed`.
-        undecayed: names of parameters that do not decay (biases and scales, usually).
+        undecayed: names of parameters that do not decay (biases and scales, usually); any name will do.
         steps: by name, how many steps each parameter has taken.
         state: by name, the arrays that are remembered.
     """
@@ -59,10 +60,11 @@ class Optimizer:
         unknown = [name for name in undecayed if name not in parameters]
         if unknown:
             raise ValueError(f"undecayed: expected names of parameters, got {unknown[0]!r}")
-        self.parameters = dict(parameters)
+        first_names = _first_names(parameters)
+        self.parameters = {name: parameters[name] for name in dict.fromkeys(first_names.values())}
         self.lr = float(lr)
         self.weight_decay = float(weight_decay)
-        self.undecayed = frozenset(undecayed)
+        self.undecayed = frozenset(first_names[name] for name in undecayed)
         self.steps: dict[str, int] = {}
         self.state: dict[str, State] = {}
 
@@ -311,6 +313,12 @@ def _whole_step(label: str, value: Any) -> int:
     if array.dtype.kind not in "fiu" or array.shape or not array >= 0 or array % 1:
         raise ValueError(f"{label}: expected a whole number of at least 0, shape (), got {value!r}")
     return int(array)
+
+
+def _first_names(parameters: Mapping[str, Parameter]) -> dict[str, str]:
+    """Return for every name the first one of the same parameter."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(id(parameter), name) for name, parameter in parameters.items()}
 
 
 def _check_parameters(parameters: Any) -> None:

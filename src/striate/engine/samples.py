@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ class Samples:
     Args:
         inputs: (N, C, H, W) or (N, features), float32 or float64.
         labels: whole numbers (N,), from 0 on.
-        batch_size: images in a batch; the last may be smaller.
+        batch_size: images in a batch; the last may be smaller. With `shuffle`, for training, a last batch of
+            a single image joins the one before (batch normalisation cannot train on one image).
         shuffle: whether each epoch has an order of its own, drawn from (seed, epoch).
         seed: of the order.
 
@@ -62,14 +64,21 @@ class Samples:
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
-        return (len(self.labels) - 1) // self.batch_size + 1
+        return len(self._edges()) - 1
 
     def epoch(self, number: int) -> Iterator[SampleBatch]:
         """Yield the batches of an epoch, counted from 0."""
         order = np.arange(len(self.labels))
         if self.shuffle:
             np.random.default_rng([self.seed, number]).shuffle(order)
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
+        for start, stop in itertools.pairwise(self._edges()):
+            rows = order[start:stop]
             labels = self.labels[rows]
             yield SampleBatch(self.inputs[rows], labels, labels)
+
+    def _edges(self) -> list[int]:
+        """Return where batches begin and end."""
+        edges = [*range(0, len(self.labels), self.batch_size), len(self.labels)]
+        if self.shuffle and len(edges) > 2 and edges[-1] - edges[-2] == 1 and self.batch_size > 1:
+            del edges[-2]
+        return edges

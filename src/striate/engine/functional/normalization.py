@@ -228,7 +228,8 @@ def _measure_batch(x: Array) -> Statistics:
 def _measure(x: Array, eps: float, training: bool) -> Statistics:
     if training and _count(x) == 1:
         raise ValueError(
-            f"x: expected more than one value in each channel while training, got shape {tuple(x.shape)}"
+            f"x: expected more than one value in each channel while training, got shape {tuple(x.shape)}; "
+            "give at least two images (of a batch size that leaves no single one over), or evaluate"
         )
     xp = namespace(x)
     if not _count(x):

@@ -53,12 +53,12 @@ class Layer:
             yield from child.walk(f"{prefix}.{name}" if prefix else name)
 
     def parameters(self) -> dict[str, Parameter]:
-        """Return all parameters by path, `conv1.weight`."""
-        return {
-            f"{path}.{name}" if path else name: parameter
-            for path, layer in self.walk()
-            for name, parameter in layer.own_parameters().items()
-        }
+        """Return all parameters by path, `conv1.weight`; one that layers share once, by its first path."""
+        found: dict[int, tuple[str, Parameter]] = {}
+        for path, layer in self.walk():
+            for name, parameter in layer.own_parameters().items():
+                found.setdefault(id(parameter), (f"{path}.{name}" if path else name, parameter))
+        return dict(found.values())
 
     def buffers(self) -> dict[str, Array]:
         """Return all buffers by path, `batch_norm1.running_mean`."""
@@ -88,11 +88,11 @@ class Layer:
 
         Gradients and what was kept are forgotten.
         """
+        for parameter in self.parameters().values():
+            parameter.value = function(parameter.value)
+            parameter.zero_grad()
         for _, layer in self.walk():
             layer._kept = None
-            for parameter in layer.own_parameters().values():
-                parameter.value = function(parameter.value)
-                parameter.zero_grad()
             for name, buffer in layer.own_buffers().items():
                 if str(buffer.dtype).rpartition(".")[2].startswith("float"):
                     setattr(layer, name, function(buffer))
