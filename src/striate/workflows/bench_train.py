@@ -163,8 +163,8 @@ def _measure(
     ideal = operations / peak
     if images < config.batch_size:
         listener.message(
-            f"steps of {images} images were measured: an epoch has one whole batch of {config.batch_size}, and "
-            "the first of each is not measured. Choose a smaller --batch-size."
+            f"steps of {images} images were measured: an epoch has one whole batch of {config.batch_size}, "
+            "and the first of each is not measured. Choose a smaller --batch-size."
         )
     terms = Terms(
         config,
