@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from striate.architectures import to_logits
+from striate.errors import UserError
 
 RAW = np.random.default_rng(0).normal(size=(6, 1)).astype(np.float32)
 
@@ -63,5 +64,5 @@ def test_wrong_raw_outputs_are_refused():
         to_logits(np.zeros((3, 2)), "logit")
     with pytest.raises(ValueError, match="did you mean 'logit'"):
         to_logits(np.zeros((3, 2)), "logitz")
-    with pytest.raises(TypeError, match="list; expected a NumPy array or a torch tensor"):
+    with pytest.raises(UserError, match=r"a list of \d; expected one tensor \(N, K\)"):
         to_logits([[1.0]], "logit")

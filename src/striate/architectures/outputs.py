@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
 
-from striate.errors import unknown_name
+from striate.errors import UserError, unknown_name
 from striate.schemas import OUTPUTS
 
 Values = TypeVar("Values")
@@ -27,6 +28,9 @@ def to_logits(raw: Values, output: str) -> Values:
     Returns:
         (N, K), or (N, 2) for one-output networks: [0, z] for a logit z, [log(1 - p), log p] for a
         probability p. Of the same library as `raw`; float32, or float64 if `raw` is.
+
+    Raises:
+        UserError: `raw` is neither, as of a network that puts out a tuple or a dictionary.
     """
     if output not in OUTPUTS:
         raise ValueError(unknown_name("output", output, OUTPUTS))
@@ -54,4 +58,15 @@ def _as_float(raw: Any) -> tuple[Any, Any]:
     torch = sys.modules.get("torch")  # a tensor cannot exist before torch is imported
     if torch is not None and isinstance(raw, torch.Tensor):
         return torch, raw if raw.dtype == torch.float64 else raw.float()
-    raise TypeError(f"raw outputs are {type(raw).__name__}; expected a NumPy array or a torch tensor.")
+    raise UserError(
+        f"the network puts out {_described(raw)}; expected one tensor (N, K), the classes' scores. Wrap it "
+        "in a module whose forward returns that tensor alone, as in `return self.network(x)[0]`."
+    )
+
+
+def _described(raw: object) -> str:
+    """Return what a network put out that is no tensor, with the names or the number of its parts."""
+    kind = type(raw).__name__
+    if isinstance(raw, Mapping):
+        return f"a {kind} of {', '.join(repr(key) for key in raw)}"
+    return f"a {kind} of {len(raw)}" if isinstance(raw, tuple | list) else f"{kind}"

@@ -5,10 +5,11 @@ signed (what speaks against the class is negative) and as large as it comes.
 
 What torchcam 0.5.0 leaves to its caller, and what is done about it here:
 
-- Its hooks stay where making an extractor fails, and until they are removed; `ExitStack` removes all.
+- Its hooks stay until they are removed; `Tap` removes all.
 - It takes gradients of a layer's output, which a frozen network does not have, and computes gradients of
-  everything before the layer where the network is not frozen. The layer's output is made a leaf: only what
-  comes after it is differentiated.
+  everything before the layer where the network is not frozen. `Tap` makes the layer's output a leaf: only
+  what comes after it is differentiated.
+- It takes tokens only where a function makes maps of them, and the last call of a layer; `Tap` does both.
 - It keeps that output itself, which an in-place activation after it would overwrite; a copy is handed on.
 - Its Grad-CAM++ divides a copy of the coefficients and so loses the division; `GradCAMpp` below has it.
 - It leaves NaN out of its sums; maps with NaN are refused by the caller.
@@ -16,7 +17,7 @@ What torchcam 0.5.0 leaves to its caller, and what is done about it here:
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,7 +25,9 @@ from torch import Tensor, nn
 from torchcam import methods as torchcam
 
 from striate.errors import UserError
-from striate.explain.subject import Subject, hooked
+from striate.explain.layers import find_layer_call
+from striate.explain.subject import Subject
+from striate.explain.tap import Tap
 
 CAM_TOLERANCE = 1e-3
 """Average and bias must give the score to this share of the largest score: float32 sums of some thousand."""
@@ -90,15 +93,13 @@ def activation_maps(
         UserError: the layer puts out no maps, or plays no part in the score; or, for `cam`, the network does
             not end in an average of the maps and one linear layer.
     """
-    module = subject.network.get_submodule(layer)
-    with ExitStack() as hooks, torch.enable_grad():
-        hooks.enter_context(hooked(module, _leaf))
-        extractor = hooks.enter_context(_extractor(subject, layer, method))
-        hooks.enter_context(hooked(module, lambda module, inputs, output: output.clone()))
-        raw = subject.network(inputs)
+    tap = Tap(subject.network, find_layer_call(subject.network, layer), inputs.shape[1:])
+    with torch.enable_grad(), tap.around(partial(_extractor, subject, tap.call.name, method)) as extractor:
+        with tap.following():
+            raw = subject.network(inputs)
         scores = subject.scores(raw)
         chosen = scores.argmax(dim=1) if classes is None else classes
-        maps = _maps(extractor, layer)
+        maps = _maps(extractor, tap, len(inputs))
         if method == "cam":
             _check_average(subject, maps, scores, chosen)
         values = _combine(extractor, chosen, scores, layer)
@@ -133,18 +134,18 @@ def _extractor(subject: Subject, layer: str, method: str) -> Any:
     return extractor
 
 
-def _leaf(module: nn.Module, inputs: Any, output: Any) -> Any:
-    """Begin the differentiation here; a tuple or a dictionary is left for `_maps` to refuse."""
-    return output.detach().requires_grad_() if isinstance(output, Tensor) else output
-
-
-def _maps(extractor: Any, layer: str) -> Tensor:
+def _maps(extractor: Any, tap: Tap, count: int) -> Tensor:
+    """Return the layer's maps, (N, C, h, w), of `count` images."""
+    tap.call.check(tap.calls)
     maps = extractor.hook_a[0]
-    if maps is None or maps.ndim != 4:
-        came = "nothing" if maps is None else f"{tuple(maps.shape[1:])} for an image"
+    if maps is None or maps.ndim != 4 or len(maps) != count:
+        came = "nothing" if tap.shape is None else f"{tap.shape} for an image"
+        if maps is not None and len(maps) != count:
+            came = f"values for {len(maps)} windows, not for {count} images"
         raise UserError(
-            f"layer {layer!r} puts out {came}; a class map needs maps (channels, height, width). "
-            "Choose a convolution, or a layer soon after one."
+            f"layer {str(tap.call)!r} puts out {came}; a class map needs maps (channels, height, width), or "
+            "tokens of a square grid. Choose a convolution, or a layer soon after one; of a transformer, a "
+            "normalisation."
         )
     found: Tensor = maps
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from striate.errors import UserError
-from striate.explain.naming import check_channel, find_name
+from striate.explain.naming import LayerCall, check_channel, find_call
 from striate.inference import Classifier
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 BATCH = 32
 
+_Watched = tuple[Mapping[LayerCall, Any], Mapping[str, int]]
+"""What calls of layers put out, and how often each layer was called for an image."""
+
 
 @dataclass(frozen=True)
 class Activations:
@@ -30,11 +33,13 @@ class Activations:
         layer: its name.
         values: float32 (N, C, h, w); of a layer without places h = w = 1.
         images: (N,), what they are called.
+        calls: how often the layer computes for an image; shown is the last call, if `layer` names no other.
     """
 
     layer: str
     values: np.ndarray
     images: tuple[str, ...]
+    calls: int = 1
 
     @property
     def dead(self) -> np.ndarray:
@@ -96,18 +101,28 @@ def activations(
     Args:
         classifier: a loaded model, or a subject; its network is as before afterwards, also after an error.
         pixels: uint8 (N, C, H, W), as `striate.data.read_images` gives them.
-        layers: names, or numbers in `layer_names`, from the end if negative.
+        layers: names, or numbers in `layer_names`, from the end if negative. Of a layer with several calls
+            the last is shown, or the one that `relu #1`, `relu #2` names.
         images: (N,), what they are called.
 
+    Returns:
+        By the names of the layers, as they were meant: `relu`, or `relu #2`. Tokens of a square grid are
+        maps, (N, C, h, w), without a class token before them.
+
     Raises:
-        UserError: there is no such layer, or it puts out something else than values.
+        UserError: there is no such layer or call, or it puts out something else than values.
     """
     given = [layers] if isinstance(layers, str | int) else list(layers)
-    chosen = [find_name(layer, layer_names(classifier)) for layer in given]
+    chosen = [find_call(layer, layer_names(classifier)) for layer in given]
     watch = _watch_engine if hasattr(_network(classifier), "walk") else _watch_torch
-    outputs = watch(classifier, classifier.preprocess.normalize(pixels), chosen)
+    outputs, calls = watch(classifier, classifier.preprocess.normalize(pixels), chosen)
     names = tuple(images) or tuple(f"image {number}" for number in range(len(pixels)))
-    return {name: Activations(name, _as_maps(outputs.get(name), name), names) for name in chosen}
+    found = {}
+    for call in chosen:
+        call.check(calls.get(call.name, 1))
+        values = _as_maps(outputs.get(call), str(call), len(pixels))
+        found[str(call)] = Activations(str(call), values, names, calls.get(call.name, 1))
+    return found
 
 
 def layer_names(classifier: Classifier | Subject) -> list[str]:
@@ -159,8 +174,8 @@ def _forward(classifier: Classifier | Subject, inputs: np.ndarray) -> None:
 
 
 def _watch_engine(
-    classifier: Classifier | Subject, inputs: np.ndarray, layers: Sequence[str]
-) -> Mapping[str, Any]:
+    classifier: Classifier | Subject, inputs: np.ndarray, layers: Sequence[LayerCall]
+) -> _Watched:
     from striate.engine.backend import to_numpy
     from striate.engine.network import watching
 
@@ -169,39 +184,48 @@ def _watch_engine(
     try:
         with watching(network.eval()) as seen:
             _forward(classifier, inputs)
-        return {name: to_numpy(seen.outputs[name]) for name in layers if name in seen.outputs}
+        outputs = {one: to_numpy(seen.outputs[one.name]) for one in layers if one.name in seen.outputs}
+        return outputs, dict.fromkeys((one.name for one in layers), 1)  # a description calls each layer once
     finally:
         for layer, training in modes:
             layer.training = training
 
 
 def _watch_torch(
-    classifier: Classifier | Subject, inputs: np.ndarray, layers: Sequence[str]
-) -> Mapping[str, Any]:
+    classifier: Classifier | Subject, inputs: np.ndarray, layers: Sequence[LayerCall]
+) -> _Watched:
     from torch import Tensor
 
+    from striate.explain.arrangement import arrangement_of
     from striate.explain.subject import held, hooked
 
     network = _network(classifier)
-    outputs: dict[str, Any] = {}
+    outputs: dict[LayerCall, Any] = {}
+    calls: dict[str, int] = {}
 
     def noting(name: str) -> Any:
         def note(module: Any, given: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                outputs[name] = output.float().cpu().clone().numpy()
+            calls[name] = calls.get(name, 0) + 1
+            for one in layers:
+                if one.name == name and one.number in (None, calls[name]) and isinstance(output, Tensor):
+                    order = arrangement_of(network, output.shape[1:], inputs.shape[1:])
+                    values = output if order is None else order.to_maps(output)
+                    outputs[one] = values.float().cpu().clone().numpy()
 
         return note
 
     with held(network), ExitStack() as hooks:
-        for name in layers:
+        for name in dict.fromkeys(one.name for one in layers):
             hooks.enter_context(hooked(network.get_submodule(name), noting(name)))
         _forward(classifier, inputs)
-    return outputs
+    return outputs, calls
 
 
-def _as_maps(values: np.ndarray | None, name: str) -> np.ndarray:
-    """Return (N, C, h, w)."""
-    if values is None or values.ndim not in (2, 4):
+def _as_maps(values: np.ndarray | None, name: str, count: int) -> np.ndarray:
+    """Return (N, C, h, w) of `count` images."""
+    if values is None or values.ndim not in (2, 4) or len(values) != count:
         came = "nothing" if values is None else f"values of shape {values.shape[1:]} for an image"
+        if values is not None and len(values) != count:
+            came = f"values for {len(values)} windows, not for {count} images"
         raise UserError(f"layer {name!r} puts out {came}; expected channels, or channels of maps.")
     return values if values.ndim == 4 else values[:, :, None, None]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import UserError
-from striate.explain.naming import find_name
+from striate.explain.arrangement import Arrangement, Normalisation, arrangement_of
+from striate.explain.naming import LayerCall, find_call, find_name
 from striate.explain.subject import held, hooked
 
 
@@ -40,6 +41,15 @@ def find_layer(network: nn.Module, layer: str | int) -> str:
     return find_name(layer, layer_names(network))
 
 
+def find_layer_call(network: nn.Module, layer: str | int) -> LayerCall:
+    """Return a layer, given as in `find_layer`, and which of its calls is meant: `relu #2`.
+
+    Raises:
+        UserError: there is no such layer.
+    """
+    return find_call(layer, layer_names(network))
+
+
 def trace(network: nn.Module, input_shape: Sequence[int]) -> list[Call]:
     """Return what each module puts out for one blank image, in the order in which they finish.
 
@@ -55,6 +65,86 @@ def trace(network: nn.Module, input_shape: Sequence[int]) -> list[Call]:
             hooks.enter_context(hooked(module, _noting(calls, name)))
         network(blank)
     return calls
+
+
+def default_layer(network: nn.Module, input_shape: Sequence[int]) -> str:
+    """Return the layer that maps look at unless another is named.
+
+    That is `last_convolution`; of a network that goes on with tokens, as transformers do, `last_tokens`.
+
+    Raises:
+        UserError: the network has neither.
+    """
+    tokens = last_tokens(network, input_shape)
+    if tokens is None:
+        return last_convolution(network, input_shape)
+    try:
+        maps = last_convolution(network, input_shape)
+    except UserError:
+        return tokens
+    order = [call.name for call in trace(network, input_shape)]
+    return max(maps, tokens, key=lambda name: _last_place(order, name))
+
+
+def _last_place(order: Sequence[str], name: str) -> int:
+    return max(place for place, one in enumerate(order) if one == name)
+
+
+def last_tokens(network: nn.Module, input_shape: Sequence[int]) -> str | None:
+    """Return the last normalisation over tokens in a grid of which the classes' scores depend; None: no such.
+
+    Behind the last attention of a network with a class token, all other tokens are without effect: there it
+    is the normalisation before that attention.
+
+    Args:
+        network: any torch module.
+        input_shape: (C, H, W).
+    """
+    norms = [(name, one) for name, one in network.named_modules() if isinstance(one, Normalisation)]
+    if not norms:
+        return None
+    seen: list[tuple[str, Arrangement, Tensor]] = []
+    example = next(network.parameters(), torch.empty(0))
+    noise = torch.randn((1, *input_shape), generator=torch.Generator().manual_seed(0))
+    with held(network), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
+        for name, module in norms:
+            hooks.enter_context(hooked(module, _keeping(seen, name, network, input_shape)))
+        raw = network(noise.to(example.device, example.dtype).requires_grad_())
+        if not seen or not isinstance(raw, Tensor):
+            return None
+        weights = torch.randn(raw.shape, generator=torch.Generator().manual_seed(1)).to(raw)
+        outputs = [values for _, _, values in seen]
+        gradients = torch.autograd.grad((raw * weights).sum(), outputs, allow_unused=True)
+    for (name, order, _), gradient in zip(reversed(seen), reversed(gradients), strict=True):
+        if gradient is not None and order.to_maps(gradient).any():
+            return name
+    return None
+
+
+def _keeping(
+    seen: list[tuple[str, Arrangement, Tensor]], name: str, network: nn.Module, input_shape: Sequence[int]
+) -> Any:
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        order = arrangement_of(network, output.shape[1:], input_shape)
+        if len(output) == 1 and order is not None and order.kind != "maps":
+            seen.append((name, order, output))
+        return output.clone()  # an operation in place may follow
+
+    return keep
+
+
+def channels_of(network: nn.Module, input_shape: Sequence[int], layer: str) -> int:
+    """Return how many maps a layer puts out; 0 where that is no tensor.
+
+    Args:
+        network: any torch module.
+        input_shape: (C, H, W).
+        layer: its name, with the number of a call or without.
+    """
+    name = find_layer_call(network, layer).name
+    shape = next((call.shape for call in trace(network, input_shape) if call.name == name), (0,))
+    order = arrangement_of(network, shape, input_shape)
+    return shape[0] if order is None or order.kind == "maps" else shape[-1]
 
 
 def last_convolution(network: nn.Module, input_shape: Sequence[int]) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from striate.errors import StriateError, UserError, nearest, unknown_name
 from striate.explain import attribution, cams
-from striate.explain.layers import find_layer
+from striate.explain.layers import find_layer_call
 from striate.explain.subject import Subject, held
 
 
@@ -85,7 +85,8 @@ def class_maps(
         pixels: uint8 (N, C, H, W), N at least 1, as `striate.data.read_images` gives them.
         classes: (N,), the class to explain in each image; None: the predicted one.
         method: one of `METHODS`.
-        layer: name or number of the layer to look at; None: the last convolution.
+        layer: name or number of the layer to look at; None: the last convolution, or of a transformer the
+            last tokens. A layer with several calls shows the last, or the one that `relu #1` names.
 
     Raises:
         UserError: unknown method, layer or class; a method that does not fit the network or the layer.
@@ -133,7 +134,7 @@ def layer_for(subject: Subject, method: str, layer: str | int | None) -> str:
         if layer is not None:
             raise UserError(f"{method} looks at the input; leave the layer out, or choose grad-cam.")
         return ""
-    return subject.last_convolution if layer is None else find_layer(subject.network, layer)
+    return subject.default_layer if layer is None else str(find_layer_call(subject.network, layer))
 
 
 def check_classes(classes: Sequence[int] | np.ndarray | None, names: Sequence[str]) -> None:

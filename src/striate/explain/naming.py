@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from striate.errors import UserError, nearest
 
 LONG = 40
 """A name with more letters than this is shortened where people read it."""
+
+
+class LayerCall(NamedTuple):
+    """A layer, and which of its calls for one image: from 1, as `relu #2`; None: the last."""
+
+    name: str
+    number: int | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.number is None else f"{self.name} #{self.number}"
+
+    def check(self, calls: int) -> None:
+        """Refuse a call that does not come."""
+        if self.number is not None and self.number > calls:
+            times = "once" if calls == 1 else f"{calls} times"
+            raise UserError(f"there is no {str(self)!r}: layer {self.name!r} is called {times} for an image.")
+
+
+def find_call(layer: str | int, names: Sequence[str]) -> LayerCall:
+    """Return a layer, given as `find_name` takes it, and the call that a number behind ` #` names.
+
+    Raises:
+        UserError: there is no such layer.
+    """
+    before, mark, number = str(layer).rpartition(" #")
+    if layer in names or not mark or not number.isdecimal() or int(number) < 1:
+        return LayerCall(find_name(layer, names))
+    return LayerCall(find_name(before, names), int(number))
 
 
 def find_name(layer: str | int, names: Sequence[str]) -> str:

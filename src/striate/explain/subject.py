@@ -121,12 +121,23 @@ class Subject:
 
         return last_convolution(self.network, self.preprocess.input_shape)
 
+    @cached_property
+    def default_layer(self) -> str:
+        """Name of the layer that maps look at unless another is named; see `layers.default_layer`."""
+        from striate.explain.layers import default_layer
+
+        return default_layer(self.network, self.preprocess.input_shape)
+
     def layer_for_people(self, layer: str) -> str:
         """Return a layer's name, shortened where it is long and its end says enough."""
         from striate.explain.layers import layer_names
-        from striate.explain.naming import short_name
+        from striate.explain.naming import find_call, short_name
 
-        return short_name(layer, layer_names(self.network))
+        names = layer_names(self.network)
+        if not layer:
+            return layer
+        call = find_call(layer, names)
+        return str(call._replace(name=short_name(call.name, names)))
 
     @property
     def warnings(self) -> list[str]:

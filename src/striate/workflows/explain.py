@@ -83,7 +83,8 @@ def explain(
         errors: in place of images, so many of the run's mistakes, the most confident first.
         class_name: name or number of the class to explain; by default the predicted one of each image.
         method: one of `striate.explain.METHODS`.
-        layer: name or number of the layer to look at; by default the last convolution.
+        layer: name or number of the layer to look at, also of one of its calls, "relu #2"; by default the
+            last convolution, or of a transformer the last tokens.
         trust: whether each map gets a trust card.
         out: folder to write; by default `runs/<name of the run, or of the model's folder>-explain`, with a
             number where that is taken.
@@ -135,11 +136,11 @@ def _find_images(
 def _costs(subject: Subject, method: str, layer: str | int | None) -> Iterator[str]:
     if method != "score-cam":
         return
-    from striate.explain.layers import find_layer, trace
+    from striate.explain.layers import channels_of
+    from striate.explain.maps import layer_for
 
-    name = subject.last_convolution if layer is None else find_layer(subject.network, layer)
-    calls = trace(subject.network, subject.preprocess.input_shape)
-    channels = next(call.shape[0] for call in calls if call.name == name)
+    name = layer_for(subject, method, layer)
+    channels = channels_of(subject.network, subject.preprocess.input_shape, name)
     yield (
         f"Score-CAM computes the network once for each of {channels:,} channels, for every image and, with a "
         "trust card, twelve times more: minutes an image with a large network."

@@ -36,7 +36,7 @@ def show_activations(
     Args:
         model: folder of a bundle or run, or the name of a pretrained network.
         images: one image file, or two.
-        layer: its name or number.
+        layer: its name or number, also of one of its calls: "relu #2"; by default the last.
         channels: those to draw; by default the first 64.
         out: PNG or SVG file to write.
         device: of torch: "auto", "cpu", "cuda" or "mps".
@@ -57,6 +57,11 @@ def show_activations(
     classifier = _open(os.fspath(model), device, engine)
     pixels = read_images([os.fspath(one) for one in given], classifier.preprocess)
     (seen,) = activations(classifier, pixels, layer, [Path(one).name for one in given]).values()
+    if seen.calls > 1 and " #" not in seen.layer:
+        listener.message(
+            f"{seen.layer} is called {seen.calls} times for an image; this is the last, '{seen.layer} "
+            f"#{seen.calls}'. Name another as '{seen.layer} #1'."
+        )
     listener.message(f"{seen.layer}: {len(seen.dead)} of {seen.values.shape[1]} channels are dead here.")
     if len(given) == MOST_IMAGES:
         best = ", ".join(map(str, seen.telling_apart().tolist()))
