@@ -73,7 +73,7 @@ def commands_of_the_table() -> list[list[str]]:
 @pytest.mark.slow
 def test_commands_of_the_readme_run_in_the_order_in_which_they_stand(scratch, capsys):
     commands = documents.commands("README.md") + commands_of_the_table()
-    assert len(commands) == 20
+    assert len(commands) == 21
     for arguments in commands:
         if "--resume" in arguments:
             cut_short(arguments[-1])

@@ -1,8 +1,8 @@
 """Striate: see how a convolutional image classifier works, train one, trust one.
 
-The functions of the command line under the same names: `train`, `evaluate`, `predict`, `summary`, `verify`,
-`describe_data` for the verb `data`, `audit_data` for `data audit`, `bench_conv` and `bench_train` for
-`bench conv` and `bench train`; and `load` for a trained model. Each is imported when it is first used.
+The functions of the command line under the same names: `train`, `evaluate`, `predict`, `export`, `summary`,
+`verify`, `describe_data` for the verb `data`, `audit_data` for `data audit`, `bench_conv` and `bench_train`
+for `bench conv` and `bench train`; and `load` for a trained model. Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from striate.workflows.data import describe_data
     from striate.workflows.evaluate import evaluate
     from striate.workflows.explain import explain
+    from striate.workflows.export_onnx import export
     from striate.workflows.gradients import check_gradients
     from striate.workflows.kernels import show_kernels
     from striate.workflows.layer_outputs import show_activations
@@ -53,6 +54,7 @@ __all__ = [
     "evaluate",
     "explain",
     "explain_number",
+    "export",
     "lesson",
     "load",
     "predict",
@@ -79,6 +81,7 @@ _HOMES = {
     "evaluate": "striate.workflows.evaluate",
     "explain": "striate.workflows.explain",
     "explain_number": "striate.workflows.one_number",
+    "export": "striate.workflows.export_onnx",
     "load": "striate.inference",
     "lesson": "striate.workflows.lesson",
     "predict": "striate.workflows.predict",

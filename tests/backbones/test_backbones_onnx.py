@@ -16,6 +16,7 @@ from striate.architectures.layers import (
     Flatten,
     LeakyReLU,
     Linear,
+    LogSoftmax,
     ReLU,
     ReLU6,
     Sigmoid,
@@ -47,7 +48,9 @@ EVERYTHING = Spec(
         Flatten(),
         Linear(7),
         Linear("num_classes", name="last"),
+        LogSoftmax(),
     ),
+    output="log_probabilities",
 )
 
 

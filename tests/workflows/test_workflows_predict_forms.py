@@ -209,7 +209,7 @@ def test_nothing_is_written_within_the_photos(run, stripes, tmp_path):
     before = content(stripes)
     (tmp_path / "link").symlink_to(stripes / "down")
     for folder in (stripes, stripes / "sorted", tmp_path / "link"):
-        with pytest.raises(UserError, match="Choose an --copy-to outside of it"):
+        with pytest.raises(UserError, match="Choose another --copy-to, outside of it"):
             striate.predict("no-model", stripes, copy_to=folder)
     with pytest.raises(UserError, match="lies within"):  # the folder of the class `down` is the source
         predict(run, stripes / "down", copy_to=stripes)

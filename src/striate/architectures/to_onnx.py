@@ -202,6 +202,7 @@ WRITERS: dict[type[layers.Layer], Writer] = {
     layers.ReLU6: _relu6,
     layers.Sigmoid: _plain("Sigmoid"),
     layers.Tanh: _plain("Tanh"),
+    layers.LogSoftmax: _plain("LogSoftmax", axis=1),
     pooling.MaxPool2d: _max_pool,
     pooling.AvgPool2d: _avg_pool,
     pooling.AdaptiveAvgPool2d: _global("GlobalAveragePool"),

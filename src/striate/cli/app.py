@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from striate.cli import bench, explain, fields, filters, lesson, recipes, studies
+from striate.cli import bench, explain, fields, filters, lesson, recipes, results, studies
 from striate.cli.options import AUGMENTATIONS, Log, Logged, Out, Quiet, listener_for
 from striate.cli.settings import with_settings
 from striate.cli.stopping import InterruptError
@@ -260,6 +260,28 @@ def predict(
             listener=listener,
         )
     listener.show_predictions(result, out)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="RUN_OR_BUNDLE", help="Folder of a run or a model bundle.")],
+    out: Annotated[Path, typer.Option(help=".onnx file to write.", metavar="FILE")],
+    engine: Annotated[
+        str, typer.Option("--engine", help="What it is compared with: torch, or numpy (the glass box).")
+    ] = "torch",
+    quiet: Quiet = False,
+    log: Logged = Log.text,
+) -> None:
+    """Write a model as an ONNX file, compared with the model in ONNX Runtime."""
+    from striate.cli.json_lines import JsonListener
+    from striate.workflows.export_onnx import export as run_export
+
+    with listener_for(log, quiet) as listener:
+        found = run_export(model, out, engine=engine, listener=listener)
+    if isinstance(listener, JsonListener):
+        listener.show_exported(found)
+    else:
+        results.show_exported(found)
 
 
 @app.command()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from striate.workflows.compare import Comparison
     from striate.workflows.data import DataDescription
     from striate.workflows.explain import Explained
+    from striate.workflows.export_onnx import Exported
     from striate.workflows.gradients import GradientChecks
     from striate.workflows.predict import Abstention, PredictionTable
     from striate.workflows.robustness import Robustness
@@ -128,6 +129,11 @@ class JsonListener(Listener):
             abstention=None if abstention is None else _abstention(abstention),
             copies=None if copies is None else len(copies),
         )
+
+    def show_exported(self, found: Exported) -> None:
+        """Tell the result of `export`: the file, its input and classes, and how well it agrees."""
+        values = dataclasses.asdict(found) | {"path": str(found.path)}
+        self._write("result", **values)
 
     def show_data(self, description: DataDescription) -> None:
         """Tell the result of `data`: counts, sizes, formats, and where the figures lie."""

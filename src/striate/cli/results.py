@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from striate.runs import Run
     from striate.workflows.audit import Audit
     from striate.workflows.data import DataDescription
+    from striate.workflows.export_onnx import Exported
     from striate.workflows.predict import Abstention, PredictionTable
 
 TOP_REMARKS = 3
@@ -157,6 +158,17 @@ def abstention_lines(found: Abstention) -> list[str]:
     if not found.calibrated:
         lines.append("The probabilities of this model are not calibrated.")
     return lines
+
+
+def show_exported(found: Exported) -> None:
+    """Print where the ONNX file lies, what it takes and gives, and how well it agrees with the model."""
+    shape = " x ".join(map(str, found.input_shape))
+    agreement = found.agreement
+    text = (
+        f"{found.path}: {shape} -> {len(found.class_names)} classes; on {agreement.images} random images its "
+        f"probabilities differ from the model's by {agreement.probabilities:.1g} at most"
+    )
+    result_console().print(one_line(text), soft_wrap=True, markup=False)
 
 
 def show_data(description: DataDescription) -> None:

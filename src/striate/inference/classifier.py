@@ -234,7 +234,8 @@ class Classifier:
         """Return `logits`, of which every one is finite: else their probabilities would be no numbers."""
         if not np.isfinite(logits).all():
             raise StriateError(
-                f"the network {self.record.name!r} puts out NaN or infinity: its weights do not fit its input."
+                f"the network {self.record.name!r} puts out NaN or infinity: "
+                "its weights do not fit its input."
             )
         return logits
 

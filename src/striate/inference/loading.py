@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,20 @@ from striate.bundle import BundleRecord
 from striate.errors import BundleError, SpecError, UserError, unknown_name
 from striate.inference.classifier import Classifier
 from striate.inference.runtimes import Runtime
+
+
+class Opened(NamedTuple):
+    """A classifier, and what its bundle holds of its network.
+
+    Attributes:
+        classifier: ready to be used.
+        description: of the network.
+        weights: all of the network's weights and buffers by name.
+    """
+
+    classifier: Classifier
+    description: Description
+    weights: dict[str, np.ndarray]
 
 
 def load(path: str | Path, device: str = "auto", engine: str = "torch") -> Classifier:
@@ -29,6 +44,11 @@ def load(path: str | Path, device: str = "auto", engine: str = "torch") -> Class
         BundleError: there is no bundle, it is damaged or too new, or its parts do not fit one another.
         UserError: the engine or the device is unknown or not there.
     """
+    return open_bundle(path, device, engine).classifier
+
+
+def open_bundle(path: str | Path, device: str = "auto", engine: str = "torch") -> Opened:
+    """As `load`, with the description and the weights."""
     if engine not in ENGINES:
         raise UserError(unknown_name("engine", engine, ENGINES))
     record, weights = bundle.read(path)
@@ -43,7 +63,7 @@ def load(path: str | Path, device: str = "auto", engine: str = "torch") -> Class
         runtime = _runtime(description, shape, num_classes, weights, device, engine)
     except SpecError as error:
         raise _unfit(path, error) from error
-    return Classifier(record, runtime, description.output)
+    return Opened(Classifier(record, runtime, description.output), description, weights)
 
 
 def _runtime(

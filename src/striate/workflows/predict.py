@@ -141,8 +141,8 @@ def predict(
     check_views(views)
     target = None if out is None else _target(out)
     if copy_to is not None:
-        for path in given:
-            files.check_apart(Path(copy_to), path, "--copy-to")
+        for source in given:
+            files.check_apart(Path(copy_to), source, "--copy-to")
     paths, problems = list_images(given)
     classifier = load(Path(model), device, engine)
     if top is not None:
