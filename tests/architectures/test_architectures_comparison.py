@@ -8,7 +8,14 @@ import torch
 
 from striate.architectures import Spec, comparison, initial_weights, load_spec, names, watching_torch
 from striate.architectures.both_engines import Batch, BothEngines
-from striate.architectures.comparison import Difference, Measured, difference, first_departure, together
+from striate.architectures.comparison import (
+    Difference,
+    Errors,
+    Measured,
+    difference,
+    first_departure,
+    together,
+)
 from striate.engine import blocks, functional, layers
 from striate.engine.layers import learned, normalization
 from striate.engine.losses import FITTING
@@ -94,6 +101,41 @@ def test_the_first_departure_is_the_first_in_order_and_nan_counts():
     assert first_departure(measured, 1e-9) is measured[1]
     assert first_departure(measured[:1], 1e-9) is None
     assert first_departure([measured[0]._replace(difference=odd)], 1e-9) is not None
+
+
+def test_what_is_as_close_to_float64_as_torch_is_rounding():
+    apart = Measured("training", "a", "batch_norm", "input gradient", Difference(1.0, 1e-3))
+    assert apart.departs(1e-4)
+    assert not apart.departs(1e-2)
+    assert not apart._replace(errors=Errors(2e-3, 1e-3)).departs(1e-4)
+    assert not apart._replace(errors=Errors(1e-6, 1e-3)).departs(1e-4)  # torch alone is off
+    assert apart._replace(errors=Errors(1e-3, 1e-6)).departs(1e-4)
+    assert apart._replace(errors=Errors(np.nan, 1e-3)).departs(1e-4)
+    assert apart._replace(errors=Errors(np.inf, 1e-3)).departs(1e-4)
+
+
+def test_errors_are_measured_by_the_exact_arrays_and_absent_where_one_is_missing():
+    ours, theirs, exact = ({"a": np.array([value, 4.0])} for value in (1.5, 2.0, 2.0))
+    assert comparison.errors("a", ours, theirs, exact) == (0.125, 0.0)
+    assert comparison.errors("a", ours, theirs, exact, 1.0) == (0.5, 0.0)
+    assert comparison.errors("a", ours, theirs, {}) is None
+
+
+def test_float64_goes_in_step_and_measures_every_error_of_float32():
+    shape = (2, 9, 8)
+    spec = Spec.from_yaml(BRANCHES)
+    weights = initial_weights(spec, shape, 5)
+    loss = Loss(spec.output, FITTING[spec.output][0])
+    with_exact = BothEngines(spec, shape, 5, weights, loss, "float32", exact=True)
+    plain = compared(both(spec, shape, 5, "float32"), shape, 5)
+    judged = compared(with_exact, shape, 5)
+    assert [one._replace(errors=None) for one in judged] == plain
+    assert all(one.errors is None for one in plain)
+    for one in judged:
+        assert one.errors is not None, one
+        assert max(one.errors) < 1e-5, one
+    output, *_ = with_exact.compare_predictions(batch_for(shape, 5).inputs)
+    assert 0 < max(output.errors) < 1e-5
 
 
 def test_the_table_has_a_row_a_layer_with_the_worst_parameter():

@@ -12,7 +12,7 @@ import striate
 from striate import bundle
 from striate.cli.verification import explain
 from striate.engine import functional
-from striate.engine.layers import learned
+from striate.engine.layers import learned, normalization
 from striate.errors import BundleError, SpecError, UserError
 from striate.workflows.listener import Listener
 
@@ -140,6 +140,57 @@ def test_rounding_that_training_multiplies_is_no_departure():
     assert len(result.in_step) == 4
     assert result.passed
     np.testing.assert_allclose(*zip(*result.in_step, strict=True), rtol=1e-12)
+
+
+def test_a_normalisation_over_two_values_is_judged_by_float64():
+    result = striate.verify("photo-net", "digits", batch_size=2, steps=0, dtype="float32")
+    assert result.passed
+    for one in result.roundings:
+        assert one.difference.relative > result.tolerance
+        assert one.errors.ours <= 10 * one.errors.theirs
+    assert not result.departing
+
+
+def test_a_tolerance_that_is_given_is_not_judged(stripes):
+    result = striate.verify("mynet", stripes, dtype="float32", tolerance=1e-9, batch_size=2, steps=0)
+    assert not result.passed
+    assert not result.roundings
+    assert ("evaluation", "conv1", "output") in result.departing
+
+
+@pytest.mark.parametrize("batch_size", [2, 8])
+def test_float64_does_not_excuse_a_wrong_layer(batch_size, wrong_backward):
+    result = striate.verify("photo-net", "digits", batch_size=batch_size, steps=0, dtype="float32")
+    departure = result.first_departure
+    assert (departure.kind, departure.quantity) == ("conv2d", "input gradient")
+    assert departure.errors.ours > 0.1
+    assert departure.errors.theirs < 1e-5
+
+
+@pytest.mark.parametrize("batch_size", [2, 8])
+def test_float64_does_not_excuse_a_normalisation_that_takes_its_statistics_as_constants(
+    batch_size, monkeypatch
+):
+    right = functional.batch_norm_backward
+
+    def wrong(grad, x, weight=None, *arguments, saved, **options):
+        _, *others = right(grad, x, weight, *arguments, saved=saved, **options)
+        scale = saved.inverse_deviation * (1 if weight is None else weight)
+        return (grad * scale[:, None, None], *others)
+
+    monkeypatch.setattr(normalization.F, "batch_norm_backward", wrong)
+    result = striate.verify("photo-net", "digits", batch_size=batch_size, steps=0, dtype="float32")
+    departure = result.first_departure
+    assert (departure.mode, departure.kind) == ("training", "batch_norm")
+    assert departure.quantity == "input gradient"
+
+
+def test_classes_may_be_one_text_as_on_the_command_line():
+    listed, written = (
+        striate.verify("simple-cnn", "digits", classes=classes, **QUICK) for classes in (["3", "8"], " 3, 8")
+    )
+    assert written.passed
+    assert list(written.losses["numpy"]) == list(listed.losses["numpy"])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,10 +48,12 @@ class BothEngines:
         torch_loss: the mean loss of raw outputs and labels, as torch computes it; the engine's follows from
             the spec.
         dtype: `float64` or `float32`.
+        exact: whether to compute all in float64 as well, with torch, and measure both engines' errors by it.
 
     Attributes:
         ours: the glass-box network.
         theirs: the torch module.
+        exact: the same module in float64, or None.
     """
 
     def __init__(
@@ -61,13 +64,16 @@ class BothEngines:
         weights: Mapping[str, np.ndarray],
         torch_loss: TorchLoss,
         dtype: str = "float64",
+        exact: bool = False,
     ) -> None:
         self.dtype = np.dtype(dtype)
         self.ours = assemble(spec, input_shape, num_classes, weights, "numpy")
         self.ours.map_arrays(lambda array: array.astype(self.dtype))
         self.theirs = assemble(spec, input_shape, num_classes, weights, "torch")
         self.theirs.to(getattr(torch, dtype))
-        watching_torch.take_masks_from_outside(self.theirs)
+        self.exact = assemble(spec, input_shape, num_classes, weights, "torch").double() if exact else None
+        for network in self._torch_networks():
+            watching_torch.take_masks_from_outside(network)
         self.loss, self.torch_loss = Loss(spec.output), torch_loss
         steps = walk(infer_shapes(spec, input_shape, num_classes))
         self.kinds = {step.path: step.layer.kind for step in steps}
@@ -78,6 +84,9 @@ class BothEngines:
         Both go in step: torch's modules get the inputs that ours got, see `watching_torch.watching`. In
         training the running statistics that the batch has moved are compared too.
 
+        With `exact`, float64 goes in step too, from the same inputs of each layer, so that its numbers show
+        what the layer's own rounding is.
+
         Args:
             batch: some images.
             mode: `training` or `evaluation`.
@@ -85,18 +94,24 @@ class BothEngines:
         """
         self._start(mode == "training", seed)
         x = batch.inputs.astype(self.dtype, order="C")
-        with watching(self.ours) as mine, watching_torch.watching(self.theirs, mine.outputs) as other:
+        with (
+            watching(self.ours) as mine,
+            watching_torch.watching(self.theirs, mine.outputs) as other,
+            self._watching_exact(mine.outputs) as truth,
+        ):
             raw, raw_tensor = self._forward(x, torch.from_numpy(x.copy()).requires_grad_())
-            measured = [*self._outputs(mode, mine, other), *self._buffers(mode)]
+            exact = self._loss_of_exact(x, batch.labels)
+            measured = [*self._outputs(mode, mine, other, truth), *self._buffers(mode)]
             raw_tensor.retain_grad()
             loss = self._backward_torch(raw_tensor, batch.labels)
             grad = self.loss.backward(raw, batch.labels)
             value = np.asarray(self.loss.forward(raw, batch.labels))
-            measured.append(Measured(mode, LOSS, LOSS, "value", comparison.difference(value, _array(loss))))
-            apart = comparison.difference(grad, _array(raw_tensor.grad))
-            measured.append(Measured(mode, LOSS, LOSS, "gradient", apart))
+            ours = {"value": value, "gradient": grad}
+            theirs = {"value": _array(loss), "gradient": _array(raw_tensor.grad)}
+            for name in ours:
+                measured.append(Measured(mode, LOSS, LOSS, name, *_apart(name, ours, theirs, exact)))
             self.ours.backward(grad)
-        return [*measured, *self._gradients(mode, mine, other)]
+        return [*measured, *self._gradients(mode, mine, other, truth)]
 
     def compare_predictions(self, inputs: np.ndarray) -> tuple[Measured, np.ndarray, np.ndarray]:
         """Return how far apart the outputs in evaluation are, and the outputs, ours first.
@@ -109,8 +124,11 @@ class BothEngines:
         x = inputs.astype(self.dtype, order="C")
         with torch.no_grad():
             ours, theirs = self.ours.predict(x), self.theirs.eval()(torch.from_numpy(x)).numpy()
-        apart = comparison.difference(ours, theirs)
-        return Measured("evaluation", NETWORK, NETWORK, comparison.OUTPUT, apart), ours, theirs
+            exact = {}
+            if self.exact is not None:
+                exact[NETWORK] = self.exact.eval()(torch.from_numpy(x).double()).numpy()
+        apart = _apart(NETWORK, {NETWORK: ours}, {NETWORK: theirs}, exact)
+        return Measured("evaluation", NETWORK, NETWORK, comparison.OUTPUT, *apart), ours, theirs
 
     def train(
         self,
@@ -205,7 +223,8 @@ class BothEngines:
         """Set the mode, forget all gradients, and let our dropouts draw anew."""
         self.ours.train(training).zero_grad()
         self.ours.seed(*seed)
-        self.theirs.train(training).zero_grad()
+        for network in self._torch_networks():
+            network.train(training).zero_grad()
 
     def _forward(self, x: np.ndarray, tensor: torch.Tensor) -> tuple[np.ndarray, torch.Tensor]:
         """Ours goes first: its dropouts draw the masks that torch's then take."""
@@ -213,53 +232,91 @@ class BothEngines:
         watching_torch.share_masks(self.ours, self.theirs)
         return raw, self.theirs(tensor)
 
+    def _torch_networks(self) -> list[torch.nn.Module]:
+        return [self.theirs] if self.exact is None else [self.theirs, self.exact]
+
+    def _watching_exact(self, given: Mapping[str, np.ndarray]) -> AbstractContextManager[Seen]:
+        return nullcontext(Seen()) if self.exact is None else watching_torch.watching(self.exact, given)
+
+    def _loss_of_exact(self, x: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Send a batch through the network in float64 and back; return the loss and its gradient."""
+        if self.exact is None:
+            return {}
+        watching_torch.share_masks(self.ours, self.exact)
+        raw = self.exact(torch.from_numpy(x).double().requires_grad_())
+        raw.retain_grad()
+        loss = self._backward_torch(raw, labels)
+        return {"value": _array(loss), "gradient": _array(raw.grad)}
+
     def _backward_torch(self, raw: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
         """Return torch's loss, after its backward pass."""
         loss = self.torch_loss(raw, torch.from_numpy(labels))
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
-    def _outputs(self, mode: str, mine: Seen, other: Seen) -> list[Measured]:
+    def _outputs(self, mode: str, mine: Seen, other: Seen, truth: Seen) -> list[Measured]:
         """Compare the outputs of all layers, and let go of them."""
         measured = []
         for path in mine.outputs:
-            apart = _apart(path, mine.outputs, other.outputs)
-            measured.append(Measured(mode, path, self._kind(path), comparison.OUTPUT, apart))
-        mine.outputs.clear()
-        other.outputs.clear()
+            apart = _apart(path, mine.outputs, other.outputs, truth.outputs)
+            measured.append(Measured(mode, path, self._kind(path), comparison.OUTPUT, *apart))
+        for seen in (mine, other, truth):
+            seen.outputs.clear()
         return measured
 
     def _buffers(self, mode: str) -> Iterator[Measured]:
         """Compare the running statistics."""
         ours = _by_layer(self.ours.buffers())
-        theirs = _by_layer({name: _array(buffer) for name, buffer in self.theirs.named_buffers()})
+        theirs, exact = (_by_layer(_buffers_of(network)) for network in (self.theirs, self.exact))
         for path in ours if mode == "training" else ():
-            for name, apart in comparison.together(ours[path], theirs[path]).items():
-                yield Measured(mode, path, self._kind(path), name, apart)
+            for name, apart in _together(ours[path], theirs[path], exact[path]):
+                yield Measured(mode, path, self._kind(path), name, *apart)
 
-    def _gradients(self, mode: str, mine: Seen, other: Seen) -> Iterator[Measured]:
+    def _gradients(self, mode: str, mine: Seen, other: Seen, truth: Seen) -> Iterator[Measured]:
         """Compare each layer's gradients, last layer first: of its parameters, then of its input."""
         own = {name: parameter.grad for name, parameter in self.ours.parameters().items()}
         ours = _by_layer({name: grad for name, grad in own.items() if grad is not None})
-        given = {name: parameter.grad for name, parameter in self.theirs.named_parameters()}
-        theirs = _by_layer({name: _array(grad) for name, grad in given.items() if grad is not None})
+        theirs, exact = (_by_layer(_gradients_of(network)) for network in (self.theirs, self.exact))
         for path in mine.input_grads:
             kind = self._kind(path)
-            for name, apart in comparison.together(ours[path], theirs[path]).items():
-                yield Measured(mode, path, kind, f"{comparison.PARAMETER_GRADIENT}{name}", apart)
-            apart = _apart(path, mine.input_grads, other.input_grads)
-            yield Measured(mode, path, kind, comparison.INPUT_GRADIENT, apart)
+            for name, apart in _together(ours[path], theirs[path], exact[path]):
+                yield Measured(mode, path, kind, f"{comparison.PARAMETER_GRADIENT}{name}", *apart)
+            apart = _apart(path, mine.input_grads, other.input_grads, truth.input_grads)
+            yield Measured(mode, path, kind, comparison.INPUT_GRADIENT, *apart)
 
     def _kind(self, path: str) -> str:
         return self.kinds.get(path, "sequential")  # a shortcut or a branch
 
 
 def _apart(
-    path: str, ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray]
-) -> comparison.Difference:
-    if path not in theirs:
-        return comparison.Difference(np.inf, np.inf)
-    return comparison.difference(ours[path], theirs[path])
+    name: str,
+    ours: Mapping[str, np.ndarray],
+    theirs: Mapping[str, np.ndarray],
+    exact: Mapping[str, np.ndarray],
+) -> tuple[comparison.Difference, comparison.Errors | None]:
+    """Return how far both arrays of this name are apart, and how far either is from the exact one."""
+    if name not in theirs:
+        return comparison.Difference(np.inf, np.inf), None
+    apart = comparison.difference(ours[name], theirs[name])
+    return apart, comparison.errors(name, ours, theirs, exact)
+
+
+def _together(
+    ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], exact: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, tuple[comparison.Difference, comparison.Errors | None]]]:
+    """Yield the same, with the name, for all arrays of a layer, which are measured by one scale."""
+    scale = comparison.largest(exact.values())
+    for name, apart in comparison.together(ours, theirs).items():
+        yield name, (apart, comparison.errors(name, ours, theirs, exact, scale))
+
+
+def _buffers_of(network: torch.nn.Module | None) -> dict[str, np.ndarray]:
+    return {} if network is None else {name: _array(buffer) for name, buffer in network.named_buffers()}
+
+
+def _gradients_of(network: torch.nn.Module | None) -> dict[str, np.ndarray]:
+    named = [] if network is None else network.named_parameters()
+    return {name: _array(one.grad) for name, one in named if one.grad is not None}
 
 
 def _by_layer(arrays: Mapping[str, np.ndarray]) -> defaultdict[str, dict[str, np.ndarray]]:

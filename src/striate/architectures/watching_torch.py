@@ -66,7 +66,7 @@ def watching(network: nn.Module, given: Mapping[str, np.ndarray]) -> Iterator[Se
 
     Args:
         network: a torch network.
-        given: outputs by path, of the shape and dtype of the network's own.
+        given: outputs by path, of the shape of the network's own; cast to their dtype.
     """
     seen = Seen()
     handles = []
@@ -101,7 +101,7 @@ def _noting_output(seen: Seen, path: str, given: Mapping[str, np.ndarray]) -> An
         value = given.get(path)
         if value is None or value.shape != tuple(output.shape):
             return None
-        return _Replaced.apply(output, torch.from_numpy(np.array(value, order="C")))
+        return _Replaced.apply(output, torch.from_numpy(np.array(value, order="C")).to(output.dtype))
 
     return note
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,9 @@ def show_verification(result: Verification) -> None:
     )
     for mode, rows in groupby(result.rows, key=lambda row: row.mode):
         console.print(f"\n{_MODES.get(mode, mode)}", markup=False)
-        console.print(_layer_table(list(rows), result.tolerance))
+        console.print(_layer_table(list(rows), result.departing))
+    for one in result.roundings:
+        console.print(cell(_describe_rounding(one)), soft_wrap=True)
     for named in result.named:
         console.print()
         console.print(_named_table(named))
@@ -58,7 +60,7 @@ def show_verification(result: Verification) -> None:
     _show_verdict(console, result)
 
 
-def _layer_table(rows: Sequence[Row], tolerance: float) -> Table:
+def _layer_table(rows: Sequence[Row], departing: Container[tuple[str, str, str]]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("layer")
     table.add_column("kind")
@@ -67,18 +69,23 @@ def _layer_table(rows: Sequence[Row], tolerance: float) -> Table:
     for row in rows:
         indent = "  " * row.layer.count(".")
         cells: list[str] = []
-        for apart in (row.output, row.input_gradient, row.parameter_gradient):
-            cells += _pair(apart, tolerance)
+        for column in ("output", "input_gradient", "parameter_gradient"):
+            cells += _pair(getattr(row, column), (row.mode, row.layer, column) in departing)
         table.add_row(indent + cell(row.layer), cell(row.kind), *cells)
     return table
 
 
-def _pair(apart: Difference | None, tolerance: float) -> tuple[str, str]:
+def _pair(apart: Difference | None, departs: bool) -> tuple[str, str]:
     if apart is None:
         return "", ""
     absolute, relative = f"{apart.absolute:.1e}", f"{apart.relative:.1e}"
-    departs = not apart.relative <= tolerance
     return (f"[red]{absolute}[/red]", f"[red]{relative}[/red]") if departs else (absolute, relative)
+
+
+def _describe_rounding(one: Measured) -> str:
+    assert one.errors is not None  # else it would not count as rounding
+    ours, theirs = one.errors
+    return f"rounding: {one}; against float64 NumPy errs by {ours:.1e}, PyTorch by {theirs:.1e}"
 
 
 def _named_table(named: Named) -> Table:
@@ -98,7 +105,7 @@ def _loss_table(losses: Sequence[tuple[float, float]], tolerance: float) -> Tabl
     for number, ((ours, theirs), apart) in enumerate(
         zip(losses, differences_of(losses), strict=True), start=1
     ):
-        cells = _pair(apart, tolerance)
+        cells = _pair(apart, not apart.relative <= tolerance)
         table.add_row(str(number), f"{ours:.12g}", f"{theirs:.12g}", *cells)
     return table
 

@@ -67,8 +67,8 @@ def gradcheck(
         tolerance: the largest relative error that passes.
         elements: how many elements of each array to measure, chosen at random; None for all. A random
             direction of all elements together is measured as well. It shows gross errors anywhere, but in a
-            large array a small error of a few elements, which weighs little there, goes unnoticed unless one
-            of them is drawn: 0.1 % in one of 8,192 elements about every second time. None finds it.
+            large array a small error of a few elements may go unnoticed: 0.1 % in one of 8,192 elements about
+            every second time. None finds it.
         sweep: also measure a few elements with steps from 0.1 to 1e-12.
         seed: of the random choices.
         unneeded: names of inputs that need no gradient: where there is none, they are passed over. Any other

@@ -68,7 +68,7 @@ class Verification:
 
     @property
     def first_departure(self) -> Measured | None:
-        """The first quantity, in the order of computation, that differs by more than the tolerance."""
+        """The first quantity, in the order of computation, that differs by more than the tolerance allows."""
         from striate.architectures.comparison import Measured, first_departure
 
         found = first_departure(self.measured, self.tolerance)
@@ -85,6 +85,18 @@ class Verification:
             for number, apart in enumerate(differences_of(self.in_step or self.steps), start=1)
         ]
         return first_departure(losses, self.loss_tolerance)
+
+    @property
+    def roundings(self) -> tuple[Measured, ...]:
+        """What differs by more than the tolerance, but, as float64 shows, only by rounding."""
+        apart = [one for one in self.measured if not one.difference.relative <= self.tolerance]
+        return tuple(one for one in apart if one.is_rounding)
+
+    @property
+    def departing(self) -> frozenset[tuple[str, str, str]]:
+        """Mode, layer and column of the table's cells in which something departs."""
+        apart = [one for one in self.measured if one.departs(self.tolerance)]
+        return frozenset((one.mode, one.layer, one.column) for one in apart)
 
     @property
     def rows(self) -> list[Row]:
