@@ -14,8 +14,10 @@ from PIL import Image
 import striate
 from striate.cli import run
 from striate.data.augment import augment
+from striate.data.sources import Sample, Source
 from striate.data.table import read_csv
 from striate.errors import DataError, RunError, UserError
+from striate.workflows.augment_data import _places
 
 
 @pytest.fixture
@@ -62,6 +64,16 @@ def test_images_that_do_not_decode_are_left_out_and_names_told_apart(photos, tmp
     assert [path for path, _ in found.left_out] == ["test/down/broken.jpg"]
     names = sorted(path.name for path in (found.folder / "test" / "down").iterdir())
     assert names == ["000-2.png", "000.png", "001.png"]
+
+
+@pytest.mark.timeout(60)
+def test_many_images_of_one_name_are_numbered_in_their_order():
+    samples = [Sample(f"{n}/{'A' if n % 2 else 'a'}.png", "cat") for n in range(50_000)]
+    samples.append(Sample("x/a-2.png", "cat"))
+    places = list(map(str, _places(Source("set", tuple(samples)), range(len(samples)))))
+    assert places[:4] == ["cat/a.png", "cat/A-2.png", "cat/a-3.png", "cat/A-4.png"]
+    assert places[-1] == "cat/a-2-2.png"
+    assert len({place.casefold() for place in places}) == len(places)
 
 
 def test_images_whose_names_are_no_text_are_left_out_and_told(photos, tmp_path, capsys):

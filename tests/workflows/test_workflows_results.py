@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from PIL import Image
 
 import striate
 from striate.errors import DataError, RunError, UserError
 from striate.evaluation import predictions_table
 from striate.runs import Run
-from striate.workflows import results
+from striate.workflows import error_maps, results
 from striate.workflows.listener import Listener
 
 
@@ -316,3 +317,18 @@ def test_sets_and_data_exclude_each_other(run):
 def test_write_results_needs_no_listener(run):
     results.write_results(run)
     assert run.report.is_file()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "no preprocess", "other preprocess", "no map"])
+def test_damaged_maps_are_named_with_the_way_out(trained, tmp_path, damage):
+    run = Run(tmp_path)
+    known = {"preprocess": Run(trained / "run").facts()["data"]["preprocess"]}
+    metadata = {
+        "no preprocess": {},
+        "other preprocess": {"preprocess": "{}"},
+    }.get(damage, {name: json.dumps(value) for name, value in known.items()})
+    maps = {"a.png": np.zeros((3, 3, 2) if damage == "no map" else (3, 3), np.float32)}
+    content = safetensors.numpy.save(maps, metadata)
+    run.maps_file("test").write_bytes({"cut": content[:-4], "empty": b""}.get(damage, content))
+    with pytest.raises(RunError, match=r"cannot read .*maps-test.safetensors.* Delete it to go on without"):
+        error_maps.reader(run, "test")

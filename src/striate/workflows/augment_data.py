@@ -141,14 +141,16 @@ def _unnamed(source: Source, split: str | None) -> list[tuple[str, str]]:
 def _places(source: Source, rows: Sequence[int]) -> list[PurePosixPath]:
     """Return where each image is written: split, class and name, told apart where two would be the same."""
     taken: set[str] = set()
+    numbers: dict[str, int] = {}  # place that is wanted -> the last number that was put to it
     places = []
     for row in rows:
         sample = source.samples[row]
-        stem, number = PurePosixPath(sample.path).stem or "image", 1
-        place = PurePosixPath(sample.split, _folder_name(sample.label), f"{stem}.png")
+        stem = PurePosixPath(sample.path).stem or "image"
+        wanted = place = PurePosixPath(sample.split, _folder_name(sample.label), f"{stem}.png")
+        key = str(wanted).casefold()
         while str(place).casefold() in taken:
-            number += 1
-            place = place.with_name(f"{stem}-{number}.png")
+            numbers[key] = numbers.get(key, 1) + 1
+            place = wanted.with_name(f"{stem}-{numbers[key]}.png")
         taken.add(str(place).casefold())
         places.append(place)
     return places

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,18 +65,18 @@ def most_wrong(predictions: Predictions, count: int) -> np.ndarray:
 
 
 def reader(run: Run, split: str) -> Callable[[Sequence[str]], list[bytes | None]] | None:
-    """Return what gives pictures of the maps, on the images, by their paths; None where no maps were kept."""
+    """Return what gives pictures of the maps, on the images, by their paths; None where no maps were kept.
+
+    Raises:
+        RunError: the file of the maps is damaged.
+    """
     path = run.maps_file(split)
     if not path.is_file():
         return None
-    import safetensors
-
     from striate.data.thumbnails import opener
     from striate.workflows.origins import images_of
 
-    with safetensors.safe_open(path, "numpy") as stored:
-        preprocess = Preprocess.model_validate_json((stored.metadata() or {})["preprocess"])
-        maps = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+    maps, preprocess = _read(path)
     try:
         open_one = opener(*images_of(run, split))
     except RunError:  # nobody knows where the images were
@@ -85,6 +86,25 @@ def reader(run: Run, split: str) -> Callable[[Sequence[str]], list[bytes | None]
         return [_picture(maps.get(path), path, open_one, preprocess) for path in paths]
 
     return pictures
+
+
+def _read(path: Path) -> tuple[dict[str, np.ndarray], Preprocess]:
+    """Return the maps, float32 (H, W) each, by the paths of their images, and how those were prepared."""
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, "numpy") as stored:
+            preprocess = Preprocess.model_validate_json((stored.metadata() or {})["preprocess"])
+            maps = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+        raise RunError(f"cannot read {path}: {error}. Delete it to go on without.") from error
+    for name, values in maps.items():
+        if values.ndim != 2 or values.dtype.kind != "f":
+            raise RunError(
+                f"cannot read {path}: {name!r} is {values.dtype} {values.shape}, expected a map of floats. "
+                "Delete it to go on without."
+            )
+    return maps, preprocess
 
 
 def _picture(
