@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,3 +194,18 @@ def test_what_killed_processes_left_is_swept(own_cache):
     os.utime(left, (0, 0))
     cache.store("x", "k", ARRAYS)
     assert not left.exists()
+
+
+def test_a_sweep_stands_another_processs_sweep(own_cache, monkeypatch):
+    left = own_cache / "images" / ".writing-abc"
+    left.mkdir(parents=True)
+    stat = Path.stat
+
+    def swept(path, **options):
+        if path == left and left in left.parent.iterdir():
+            left.rmdir()
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", swept)
+    assert cache.store("x", "k", ARRAYS) is None
+    assert cache.load("x", "k") is not None

@@ -90,6 +90,26 @@ def test_a_torn_file_counts_as_absent(photos, own_cache):
     assert found.pixels.in_memory
 
 
+def test_images_are_decoded_into_the_folder_that_is_swept_and_lie_on_disk_once(
+    photos, own_cache, monkeypatch
+):
+    images, digests = opened(photos)
+    seen = []
+
+    def look(stage, done, total):
+        seen.extend(path for path in own_cache.rglob("*") if path.is_file())
+
+    keep_pixels(images, digests, PREPROCESS, look)
+    assert seen
+    assert all(path.parent.parent == own_cache / "images" for path in seen)
+    assert all(path.parent.name.startswith(".writing-") for path in seen)
+    written = []
+    monkeypatch.setattr(np, "save", lambda *args, **options: written.append(args))
+    Image.new("RGB", (120, 100), (255, 0, 0)).save(photos.folder / "3.png")
+    _, message = keep_pixels(*opened(photos), PREPROCESS)
+    assert (written, message) == ([], "")
+
+
 def test_what_would_take_too_much_disk_is_decoded_in_every_epoch(photos, monkeypatch):
     monkeypatch.setattr(kept, "MOST_BYTES", 1000)
     images, digests = opened(photos)

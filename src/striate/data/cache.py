@@ -7,13 +7,14 @@ wrong. The cache can be deleted at any time.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -64,24 +65,39 @@ def store(kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str | None:
     Returns:
         None, or, where it cannot be written, a message that says why: the work goes on without it.
     """
-    folder = _entry(kind, key)
-    temporary: str | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder.parent)
-        temporary = tempfile.mkdtemp(prefix=".writing-", dir=folder.parent)
-        for name, array in arrays.items():
-            np.save(Path(temporary) / f"{name}.npy", array, allow_pickle=False)
-        checksums = {name: _checksum(array) for name, array in arrays.items()}
-        record = json.dumps({"maker": _MAKER, "key": key, "arrays": checksums})
-        (Path(temporary) / "entry.json").write_text(record, encoding="utf-8")
-        _put(Path(temporary), folder)
+        with written(kind, key) as temporary:
+            for name, array in arrays.items():
+                np.save(temporary / f"{name}.npy", array, allow_pickle=False)
         return None
     except OSError as error:
         return f"Decoded images are not cached in {cache_folder()}: {error.strerror or error}."
+
+
+@contextlib.contextmanager
+def written(kind: str, key: str) -> Iterator[Path]:
+    """Give a folder to write `<name>.npy` files to, which becomes the entry on leaving, unless by an error.
+
+    What a process that is killed leaves half-written is removed a day later.
+
+    Raises:
+        OSError: the cache cannot be written.
+    """
+    folder = _entry(kind, key)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(folder.parent)
+    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+    try:
+        yield temporary
+        checksums = {
+            path.stem: _checksum(np.load(path, mmap_mode="r", allow_pickle=False))
+            for path in sorted(temporary.glob("*.npy"))
+        }
+        record = json.dumps({"maker": _MAKER, "key": key, "arrays": checksums})
+        (temporary / "entry.json").write_text(record, encoding="utf-8")
+        _put(temporary, folder)
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _put(temporary: Path, folder: Path) -> None:
@@ -99,8 +115,9 @@ def _put(temporary: Path, folder: Path) -> None:
 def _sweep(folder: Path) -> None:
     """Remove what processes that were killed have left half-written."""
     for left in folder.glob(".writing-*"):
-        if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _entry(kind: str, key: str) -> Path:

@@ -6,9 +6,7 @@ decoded. It is mapped into memory, so that 20,000 photos need no more of it than
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -70,12 +68,10 @@ def _mapped(key: str, count: int, preprocess: Preprocess) -> np.ndarray | None:
 
 def _decode_all(pixels: Pixels, key: str, preprocess: Preprocess, progress: Progress | None) -> str | None:
     """Put all images into the cache; return why that cannot be done."""
-    folder = cache_folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".decoding-", dir=folder) as aside:
+        with cache.written(KIND, key) as folder:
             shape = (len(pixels), *preprocess.input_shape)
-            array = np.lib.format.open_memmap(Path(aside) / "images.npy", "w+", np.uint8, shape)
+            array = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
 
             def decode_row(row: int) -> None:
                 array[row] = pixels.take(np.array([row]))[0]
@@ -83,6 +79,7 @@ def _decode_all(pixels: Pixels, key: str, preprocess: Preprocess, progress: Prog
             with decode.quiet():
                 for _ in each(decode_row, range(len(pixels)), STAGE, progress):
                     pass
-            return cache.store(KIND, key, {"images": array})
+            array.flush()
+        return None
     except OSError as error:
-        return f"They cannot be kept in {folder}: {error.strerror or error}."
+        return f"They cannot be kept in {cache_folder()}: {error.strerror or error}."
