@@ -88,23 +88,23 @@ def test_similar_lookalikes_are_no_copies(shapes, gather, change):
 def test_a_copy_is_far_nearer_than_the_next_best():
     pairs = np.array([(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5)])
     residual = np.array([0.004, 0.03, 0.03, 0.02, 0.03, 0.03], np.float32)
-    assert lookalikes.far_nearer(pairs, residual, 6).tolist() == [True] + [False] * 5
+    assert lookalikes.far_nearer(pairs, residual).tolist() == [True] + [False] * 5
 
 
 def test_two_copies_of_one_image_do_not_hide_each_other():
     pairs = np.array([(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)])
     residual = np.array([0.004, 0.005, 0.006, 0.04, 0.04, 0.04], np.float32)
-    assert lookalikes.far_nearer(pairs, residual, 4).tolist() == [True] * 3 + [False] * 3
+    assert lookalikes.far_nearer(pairs, residual).tolist() == [True] * 3 + [False] * 3
 
 
 def test_nearly_nothing_left_is_sure_and_too_much_is_none():
     pairs = np.array([(0, 1), (0, 2), (1, 2), (3, 4), (3, 5), (4, 5)])
     residual = np.array([0.001, 0.001, 0.001, 0.06, 0.9, 0.9], np.float32)
-    assert lookalikes.far_nearer(pairs, residual, 6).tolist() == [True] * 3 + [False] * 3
+    assert lookalikes.far_nearer(pairs, residual).tolist() == [True] * 3 + [False] * 3
 
 
 def test_no_pairs_are_no_copies():
-    assert lookalikes.far_nearer(np.zeros((0, 2), np.int64), np.zeros(0, np.float32), 3).tolist() == []
+    assert lookalikes.far_nearer(np.zeros((0, 2), np.int64), np.zeros(0, np.float32)).tolist() == []
 
 
 def test_no_pairs_are_laid_over_each_other(shapes, gather):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from encoded import encode
@@ -80,6 +82,24 @@ def test_images_of_one_group_never_lie_in_two_folds(gather):
 def test_classes_with_few_images_do_not_take_part(gather):
     images = gather({f"train/{name}/{n}": noise(n) for name in "ab" for n in range(4)})
     assert find_shortcuts(images) == ()
+
+
+@pytest.mark.parametrize("seed", [22, 53])
+def test_what_one_of_many_cues_does_once_in_two_hundred_sets_is_no_finding(seed):
+    """60 images whose sizes and colours say nothing; in these sets no shuffle of 99 does as well as a cue."""
+    generator = np.random.default_rng(seed)
+    images = SimpleNamespace(
+        labels=["ab"[number % 2] for number in range(60)],
+        width=generator.integers(16, 60, 60),
+        height=generator.integers(16, 60, 60),
+        format=["PNG"] * 60,
+        size_bytes=generator.integers(1000, 9000, 60),
+        border=generator.normal(size=(60, 3)),
+        colour=generator.normal(size=(60, 3)),
+    )
+    found = find_shortcuts(images)
+    assert min(shortcut.p for shortcut in found) <= 0.01
+    assert all(shortcut.strength == "none" for shortcut in found)
 
 
 @pytest.mark.parametrize("told", [True, False])

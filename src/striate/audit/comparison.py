@@ -83,7 +83,7 @@ def _alike(images: Images, candidates: Candidates, progress: Progress | None) ->
     if candidates.dense:
         laid = lookalikes.lay(images, pairs, mirrored, progress)
         found, overhang = Match(pairs, mirrored, laid.residual, laid.scale, laid.gain), laid.overhang
-        good = lookalikes.far_nearer(pairs, laid.residual, len(images)) & (laid.worst < lookalikes.WORST)
+        good = lookalikes.far_nearer(pairs, laid.residual) & (laid.worst < lookalikes.WORST)
         return found.select(good), overhang[good]
     good = _coarse(images, pairs, mirrored, progress) < _COARSE_RESIDUAL
     found, _, overhang = _lay(images.small.astype(np.float32), pairs[good], mirrored[good])

@@ -67,13 +67,12 @@ def lay(images: Images, pairs: np.ndarray, mirrored: np.ndarray, progress: Progr
     return Laid(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def far_nearer(pairs: np.ndarray, residual: np.ndarray, n: int) -> np.ndarray:
+def far_nearer(pairs: np.ndarray, residual: np.ndarray) -> np.ndarray:
     """Return bool (P,): which pairs are copies, by how near the next best images of both are.
 
     Args:
         pairs: int64 (P, 2), numbers of images; each image's nearest others are among them.
         residual: float32 (P,).
-        n: how many images there are.
     """
     number = pairs.T.ravel()
     own = np.tile(residual, 2)

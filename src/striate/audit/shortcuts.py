@@ -28,7 +28,11 @@ FEW_IMAGES = 500
 LEAST_OF_CLASS = 2 * FOLDS
 """Images without which a class does not take part."""
 LEVEL = 0.01
-"""Largest p-value of a shortcut that is reported, divided by the number of cues that were tried."""
+"""Largest p-value of a shortcut that is reported.
+
+By the normal approximation it is divided by the number of cues that were tried; by the shuffles, which can
+tell no smaller one, it stands as it is.
+"""
 LEAST_GAIN = 0.1
 """A shortcut must close so much of the way from chance to certainty to be called one."""
 STRONG_GAIN = 0.5
@@ -86,8 +90,8 @@ def find_shortcuts(
         images: all images of the set.
         groups: (N,), images of one group never lie in two folds; None: each image is one of its own.
         seed: of folds and shuffles.
-        shuffles: of the labels, for the p-value; 0: by the normal approximation, in a hundredth of the time;
-            what it finds among few images is shuffled nevertheless.
+        shuffles: of the labels, for the p-value, beside the normal approximation; 0: by that alone, in a
+            hundredth of the time, but what it finds among few images is shuffled nevertheless.
         progress: is told how many cues are through.
     """
     rows = _draw(images.labels, seed)
@@ -161,12 +165,11 @@ def _measure(
     accuracy = _balanced(right, labels)
     chance = 1 / (int(labels.max()) + 1)
     gain = (accuracy - chance) / (1 - chance)
-    p, level = _p_by_chance(accuracy, labels), LEVEL / tried
-    few = len(labels) <= FEW_IMAGES and p <= level and gain >= LEAST_GAIN
-    if shuffles or few:
+    p = _p_by_chance(accuracy, labels)
+    beats = p <= LEVEL / tried and gain >= LEAST_GAIN
+    if shuffles or (beats and len(labels) <= FEW_IMAGES):
         p = _p_by_shuffles(accuracy, values, labels, folds, seed, shuffles or SHUFFLES)
-        level = max(level, 1 / (1 + SHUFFLES))
-    beats = p <= level and gain >= LEAST_GAIN
+        beats = beats and p <= LEVEL
     strength = ("strong" if gain >= STRONG_GAIN else "some") if beats else "none"
     low, high = _interval(right, labels)
     return Shortcut(cue, accuracy, low, high, chance, p, strength, len(labels))
