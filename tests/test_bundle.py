@@ -413,7 +413,7 @@ def test_new_weights_with_the_old_record_are_refused(folder: Path) -> None:
 
 def test_folder_that_cannot_be_made_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot make the folder"):
+    with pytest.raises(UserError, match="cannot create the folder"):
         write(tmp_path / "file" / "model")
 
 

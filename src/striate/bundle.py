@@ -32,7 +32,7 @@ from pydantic_core import from_json
 from safetensors import SafetensorError
 
 from striate import files
-from striate.errors import BundleError, UserError
+from striate.errors import BundleError
 from striate.runs import Run
 from striate.schemas import Preprocess
 from striate.version import __version__
@@ -231,7 +231,7 @@ def write(
         )
     except ValidationError as error:
         raise BundleError(f"cannot write a bundle of {name!r}: {_finding(error)}.") from None
-    _make_folder(folder)
+    files.make_folder(folder)
     files.write_several({folder / WEIGHTS_FILE: content, folder / RECORD_FILE: _to_json(record)})
     return record
 
@@ -357,15 +357,6 @@ def _json_values(name: str, content: Mapping[str, Any]) -> dict[str, JsonValue]:
 
 def _to_json(record: BundleRecord) -> bytes:
     return (record.model_dump_json(indent=2) + "\n").encode("utf-8")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot make the folder {folder}: {error.strerror}. Choose another --out."
-        ) from error
 
 
 def _content(file: Path, most_bytes: int | None = None) -> bytes:

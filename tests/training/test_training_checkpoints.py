@@ -206,6 +206,25 @@ def test_a_later_format_is_refused(
         read_checkpoint(tmp_path / "x")
 
 
+@pytest.mark.parametrize("change", ["missing", "unknown"])
+def test_a_checkpoint_of_other_fields_is_refused(
+    change: str, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(value: dict, **options) -> str:  # type: ignore[no-untyped-def, type-arg]
+        if change == "missing":
+            value.pop("plateau")
+        else:
+            value["momentum"] = 0.9
+        return dumps(value, **options)
+
+    dumps = json.dumps
+    monkeypatch.setattr("striate.training.checkpoints.json.dumps", other)
+    write_checkpoint(tmp_path / "x", checkpoint)
+    monkeypatch.undo()
+    with pytest.raises(RunError, match=r"plateau|momentum"):
+        read_checkpoint(tmp_path / "x")
+
+
 def test_the_file_holds_plain_json(checkpoint: Checkpoint, tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "x", checkpoint)
     with safetensors.safe_open(tmp_path / "x", "numpy") as file:

@@ -17,6 +17,7 @@ from striate.config import TrainConfig
 from striate.errors import UserError
 from striate.schemas import HISTORY_COLUMNS, TIMING_COLUMNS
 from striate.training import Fitted, Progress, fit
+from striate.training.quiet import forked_generators
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # fused and looped updates round differently, over a dozen steps
 
@@ -308,3 +309,21 @@ def test_tensorboard_that_cannot_write_does_not_end_training(tmp_path: Path) -> 
     (tmp_path / "file").write_text("")
     fitted = run(tmp_path, make_config(epochs=1), tensorboard=tmp_path / "file" / "tensorboard")
     assert fitted.stopped == "finished"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_the_generator_of_apple_gpus_is_restored_however_a_block_ends(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored = []
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: "state")
+    monkeypatch.setattr(torch.mps, "set_rng_state", restored.append)
+    try:
+        with forked_generators():
+            assert restored == []
+            if fails:
+                raise KeyError
+    except KeyError:
+        pass
+    assert restored == ["state"]

@@ -85,3 +85,26 @@ def test_handlers_are_put_back() -> None:
     with Interrupts():
         assert signal.getsignal(signal.SIGINT) != before[0]
     assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+
+
+def test_a_signal_that_comes_while_the_handlers_are_put_in_place_is_noted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install = signal.signal
+
+    def install_and_send(number: int, handler: object) -> object:
+        before = install(number, handler)  # type: ignore[arg-type]  # what Interrupts gives
+        if isinstance(getattr(handler, "__self__", None), Interrupts):
+            os.kill(os.getpid(), number)
+        return before
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("striate.training.interrupts._SIGNALS", (signal.SIGTERM,))
+    monkeypatch.setattr(signal, "signal", install_and_send)
+    install(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            assert interrupts.requested
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        install(signal.SIGTERM, before)

@@ -9,6 +9,7 @@ from typing import cast
 
 import numpy as np
 
+from striate import files
 from striate.config import TrainConfig
 from striate.data.array_batches import ArrayBatches
 from striate.engine import SGD, Adam, AdamW, Loss, Network, NotFiniteError, blas
@@ -23,11 +24,9 @@ from striate.training.checkpoints import (
     Checkpoint,
     Circumstances,
     check_fits,
-    identify,
-    make_folder,
     write_checkpoint,
 )
-from striate.training.course import Course
+from striate.training.course import Course, check_early_stopping
 from striate.training.devices import NOTHING_TO_TRAIN, Engine
 from striate.training.interrupts import Interrupts
 from striate.training.loss_choice import balanced_weights, choose_loss
@@ -121,8 +120,7 @@ class _ArraySession:
         spec: object,
         resume_from: Checkpoint | None,
     ) -> None:
-        if config.early_stopping is not None and val is None:
-            raise UserError("--early-stopping needs a validation split; leave it out, or set --val-fraction.")
+        check_early_stopping(config, has_val=val is not None)
         self.network = network
         self.train = train
         self.val = val
@@ -132,12 +130,9 @@ class _ArraySession:
         self.loss = _loss(network, train, config, len(class_names))
         self.optimizer = build_optimizer(network, config)
         self.engine = _engine(config)
-        self.circumstances = Circumstances(
-            config=config.model_dump(mode="json"),
-            class_names=class_names,
-            images=len(train.images),
-            steps_per_epoch=len(train),
-            network=identify({name: array.shape for name, array in network.state_dict().items()}, spec),
+        shapes = {name: array.shape for name, array in network.state_dict().items()}
+        self.circumstances = Circumstances.of(
+            config, class_names, len(train.images), len(train), shapes, spec
         )
         if resume_from is not None:
             check_fits(resume_from, self.circumstances)
@@ -149,7 +144,7 @@ class _ArraySession:
         self, on_epoch: Callable[[EpochRecord], None] | None, on_batch: Callable[[Progress], None] | None
     ) -> Fitted:
         """Train to the end, or until something ends it."""
-        make_folder(self.checkpoint_file.parent)
+        files.make_folder(self.checkpoint_file.parent)
         with Interrupts() as interrupts:
             try:
                 ending, message = self._train(interrupts, on_epoch, on_batch)
@@ -157,8 +152,7 @@ class _ArraySession:
                 remedy = "a lower --lr" if self.config.clip_grad else "a lower --lr, or --clip-grad 1"
                 ending, message = "non-finite", f"{error}; try {remedy}."
             except _Interrupted:
-                ending = "interrupted"
-                message = f"interrupted in epoch {self.course.epoch + 1} of {self.config.epochs}."
+                ending, message = "interrupted", self.course.interrupted_message(self.config)
         fitted = self.course.fitted(ending, message, self.engine, self.network.state_dict())
         self.network.load_state_dict(fitted.weights)
         self.network.eval()
@@ -173,7 +167,7 @@ class _ArraySession:
         """Make the epochs that remain; return how that ended."""
         while self.course.epoch < self.config.epochs:
             if self.course.has_stalled(self.config.early_stopping):
-                return "early", f"no better {self.config.best_by} for {self.config.early_stopping} epochs."
+                return "early", self.course.stalled_message(self.config)
             record = self._epoch(interrupts, on_batch)
             self.course.add(record, self.network.state_dict(), self.config)
             state = self.optimizer.state_arrays()

@@ -33,7 +33,9 @@ def make_average(network: torch.nn.Module, decay: float) -> AveragedModel:
                 kept.copy_(now)
             return
         n = int(count)
-        step = get_ema_multi_avg_fn(min(decay, (1 + n) / (10 + n)))  # type: ignore[no-untyped-call]
+        step = get_ema_multi_avg_fn(  # type: ignore[no-untyped-call]  # torch's
+            min(decay, (1 + n) / (10 + n))
+        )
         step(averaged, current, n)
 
     average = AveragedModel(network, multi_avg_fn=update, use_buffers=True)

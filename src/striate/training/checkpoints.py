@@ -12,14 +12,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from striate import files
-from striate.errors import RunError, UserError
+from striate.config import TrainConfig
+from striate.errors import RunError
 
 CHECKPOINT_NAME = "last.safetensors"
 """File in the checkpoint folder; replaced after every epoch."""
@@ -57,6 +58,21 @@ class Circumstances:
     images: int
     steps_per_epoch: int
     network: str
+
+    @classmethod
+    def of(
+        cls,
+        config: TrainConfig,
+        class_names: list[str],
+        images: int,
+        steps_per_epoch: int,
+        shapes: Mapping[str, tuple[int, ...]],
+        spec: object,
+    ) -> Self:
+        """Return those of a training; `shapes` and `spec` are the network's, as for `identify`."""
+        return cls(
+            config.model_dump(mode="json"), class_names, images, steps_per_epoch, identify(shapes, spec)
+        )
 
 
 @dataclass(frozen=True)
@@ -100,18 +116,6 @@ class Checkpoint:
     selection: dict[str, np.ndarray]
 
 
-def make_folder(folder: Path) -> None:
-    """Create the folder of the checkpoints, if need be.
-
-    Raises:
-        UserError: it cannot be created.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot create {folder}: {error.strerror}. Choose another --out.") from error
-
-
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` atomically; the file before it stays if that fails.
 
@@ -138,14 +142,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
         facts, tensors = _read(path)
         values = json.loads(facts)
         written = values.pop("format")
+        if written == FORMAT:
+            return _checkpoint(values, tensors)
     except (KeyError, ValueError, TypeError, AttributeError, safetensors.SafetensorError) as error:
         raise RunError(f"the checkpoint {path} is damaged: {error}. Start the training again.") from error
     except OSError as error:
         raise RunError(f"cannot read the checkpoint {path}: {error.strerror or error}.") from error
-    if written != FORMAT:
-        raise RunError(
-            f"the checkpoint {path} has format {written}, expected {FORMAT}: written by another version."
-        )
+    raise RunError(
+        f"the checkpoint {path} has format {written}, expected {FORMAT}: written by another version."
+    )
+
+
+def _checkpoint(values: dict[str, Any], tensors: Mapping[str, np.ndarray]) -> Checkpoint:
+    """Return the checkpoint of these fields; others than it has are a ValueError or KeyError."""
+    odd = set(values) ^ ({field.name for field in fields(Checkpoint)} - set(_ARRAYS))
+    if odd:
+        raise ValueError(f"fields that are missing or unknown: {', '.join(sorted(odd))}")
     parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in _ARRAYS}
     for key, array in tensors.items():
         part, name = key.split("/", 1)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from striate.config import TrainConfig
-from striate.errors import TrainingError
+from striate.errors import TrainingError, UserError
 from striate.schedules import Plateau
 from striate.training.checkpoints import Checkpoint, Circumstances, as_plain
 from striate.training.devices import Engine
@@ -83,6 +83,14 @@ class Course:
             selection=self.selection,
         )
 
+    def stalled_message(self, config: TrainConfig) -> str:
+        """Return why a training that `has_stalled` ends."""
+        return f"no better {config.best_by} for {config.early_stopping} epochs."
+
+    def interrupted_message(self, config: TrainConfig) -> str:
+        """Return where a training stood that a signal ended."""
+        return f"interrupted in epoch {self.epoch + 1} of {config.epochs}."
+
     def fitted(self, ending: Ending, message: str, engine: Engine, now: dict[str, np.ndarray]) -> Fitted:
         """Return what came of the training; `now` are the weights as they stand, kept if no epoch was whole.
 
@@ -149,3 +157,13 @@ class Course:
     def has_stalled(self, early_stopping: int | None) -> bool:
         """Whether early stopping ends the training now."""
         return early_stopping is not None and self.epoch - self.best_epoch >= early_stopping
+
+
+def check_early_stopping(config: TrainConfig, *, has_val: bool) -> None:
+    """Refuse to stop by what is not measured.
+
+    Raises:
+        UserError: early stopping without validation images.
+    """
+    if config.early_stopping is not None and not has_val:
+        raise UserError("--early-stopping needs a validation split; leave it out, or set --val-fraction.")

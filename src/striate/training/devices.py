@@ -85,7 +85,7 @@ def multiply_adds(network: torch.nn.Module, input_shape: tuple[int, int, int]) -
     counts: list[int] = []
 
     def count(module: torch.nn.Module, _: object, output: torch.Tensor) -> None:
-        counts.append(output.numel() * module.weight[0].numel())  # type: ignore[index]
+        counts.append(output.numel() * module.weight[0].numel())  # type: ignore[index]  # torch types every attribute of a module as Tensor | Module
 
     layers = (torch.nn.Conv2d, torch.nn.Linear)
     hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, layers)]

@@ -28,7 +28,8 @@ class Interrupts:
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                self._previous[number] = signal.signal(number, self._note)
+                self._previous[number] = signal.getsignal(number)
+                signal.signal(number, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:

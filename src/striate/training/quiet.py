@@ -38,7 +38,9 @@ def forked_generators() -> Iterator[None]:
     """Restore torch's global generators, of the CPU and of accelerators in use, on leaving."""
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
-    with torch.random.fork_rng(devices):
-        yield
-    if mps is not None:
-        torch.mps.set_rng_state(mps)
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        if mps is not None:
+            torch.mps.set_rng_state(mps)

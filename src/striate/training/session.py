@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, cast
 import lightning.pytorch as lightning
 import torch
 
+from striate import files
 from striate.config import TrainConfig
-from striate.errors import UserError
 from striate.schedules import Schedule
 from striate.schemas import Output
 from striate.training.averaging import make_average, restore_average
@@ -21,11 +21,9 @@ from striate.training.checkpoints import (
     Checkpoint,
     Circumstances,
     check_fits,
-    identify,
-    make_folder,
     write_checkpoint,
 )
-from striate.training.course import Course
+from striate.training.course import Course, check_early_stopping
 from striate.training.devices import Engine, choose_engine
 from striate.training.interrupts import Interrupts
 from striate.training.loss_choice import balanced_weights, choose_loss
@@ -57,8 +55,7 @@ class Session:
         resume_from: Checkpoint | None,
         plan: Plan | None = None,
     ) -> None:
-        if config.early_stopping is not None and val is None:
-            raise UserError("--early-stopping needs a validation split; leave it out, or set --val-fraction.")
+        check_early_stopping(config, has_val=val is not None)
         self.network = network
         self.train = train
         self.val = val
@@ -67,12 +64,8 @@ class Session:
         self.checkpoint_file = checkpoints / CHECKPOINT_NAME
         self.schedule = Schedule(config, len(train))
         shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        self.circumstances = Circumstances(
-            config=config.model_dump(mode="json"),
-            class_names=class_names,
-            images=len(train.images),
-            steps_per_epoch=len(train),
-            network=identify(shapes, getattr(network, "spec", None)),
+        self.circumstances = Circumstances.of(
+            config, class_names, len(train.images), len(train), shapes, getattr(network, "spec", None)
         )
         if resume_from is not None:
             check_fits(resume_from, self.circumstances)
@@ -87,7 +80,7 @@ class Session:
         tensorboard: Path | None,
     ) -> Fitted:
         """Train to the end, or until something ends it."""
-        make_folder(self.checkpoint_file.parent)
+        files.make_folder(self.checkpoint_file.parent)
         board = TensorBoard(tensorboard) if tensorboard is not None else None
         listeners = [
             self._write_checkpoint,
@@ -118,13 +111,13 @@ class Session:
             try:
                 self._fit(callbacks, remaining)
             except Stop as stop:
-                return stop.kind, str(stop) or self._interrupted()
+                return stop.kind, str(stop) or self.course.interrupted_message(self.config)
             except SystemExit as error:  # how Lightning ends on Ctrl-C and SIGTERM
                 if not interrupts.requested and not isinstance(error.__context__, KeyboardInterrupt):
                     raise
-                return "interrupted", self._interrupted()
+                return "interrupted", self.course.interrupted_message(self.config)
         if self.course.epoch < self.config.epochs:
-            return "early", f"no better {self.config.best_by} for {self.config.early_stopping} epochs."
+            return "early", self.course.stalled_message(self.config)
         return "finished", ""
 
     def _fit(self, callbacks: list[lightning.Callback], epochs: int) -> None:
@@ -166,9 +159,6 @@ class Session:
             {name: torch.from_numpy(array.copy()) for name, array in fitted.weights.items()}
         )
         return fitted
-
-    def _interrupted(self) -> str:
-        return f"interrupted in epoch {self.course.epoch + 1} of {self.config.epochs}."
 
     def _course(self, checkpoint: Checkpoint | None) -> Course:
         """Return the state to start from; loads weights and optimizer state of `checkpoint`."""

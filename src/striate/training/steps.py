@@ -104,7 +104,7 @@ class Stepper:
                 self.selection.add(batch.indices.numpy(), losses.cpu().numpy())
         with part("backward"):
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's
         with part("optimizer"):
             self._update(lr)
         return loss.detach()
