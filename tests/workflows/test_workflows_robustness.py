@@ -9,8 +9,10 @@ import pytest
 
 import striate
 from striate.cli import run
+from striate.data import images as pixels_of_sets
 from striate.data.distortions import DISTORTIONS
 from striate.errors import DataError, UserError
+from striate.inference import Classifier
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,22 @@ def test_models_are_measured_on_the_test_images_of_their_training(trained, tmp_p
             points = {point["level"]: point["value"] for point in course["curves"][number]["points"]}
             assert points[course["neutral"]] == clean
     assert found.page.read_text().count('class="levels"') == len(DISTORTIONS)
+
+
+def test_images_are_decoded_once_and_answered_once_as_they_are(trained, tmp_path, monkeypatch):
+    decoded, answered = [], []
+    take, answer = pixels_of_sets.take, Classifier.predict_set
+    monkeypatch.setattr(pixels_of_sets, "take", lambda *args: decoded.append(1) or take(*args))
+
+    def predict_set(self, images, *args, **options):
+        answered.append(1)
+        return answer(self, images, *args, **options)
+
+    monkeypatch.setattr(Classifier, "predict_set", predict_set)
+    runs = [trained["plain"].folder, trained["permuted"].folder]
+    striate.evaluate(runs[0], robustness=True, against=runs[1:], engine="numpy", out=tmp_path / "out")
+    assert len(decoded) == len(runs)
+    assert len(answered) == len(runs) * (1 + sum(len(each.levels) - 1 for each in DISTORTIONS.values()))
 
 
 def test_the_command_prints_or_tells_what_is_lost(trained, tmp_path, capsys):

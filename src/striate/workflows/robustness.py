@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from striate.workflows.sets import PathLike
 
 if TYPE_CHECKING:
     from striate.data import ImageSet
+    from striate.data.distortions import Distortion
     from striate.evaluation.study.robustness import Course
     from striate.inference import Classifier
 
@@ -178,35 +179,68 @@ def _measure(
         for name, each in DISTORTIONS.items()
     }
     tasks = [(number, part) for number, images in enumerate(sets) for part in _parts(images, len(chosen))]
-    steps = [(task, name) for task in tasks for name in DISTORTIONS]
-    for done, ((number, part), name) in enumerate(steps):
-        listener.stage("measuring robustness", done, len(steps))
+    for done, (number, part) in enumerate(tasks):
         rows = chosen[part]
-        images = sets[number].select(rows.tolist())
-        found[name][number, :, part] = _answers(classifiers[number], images, name, rows, seed, batch_size)
-    listener.stage("measuring robustness", len(steps), len(steps))
+        answer = _Answer.of(classifiers[number], sets[number].select(rows.tolist()), batch_size)
+        for at, (name, each) in enumerate(DISTORTIONS.items()):
+            listener.stage("measuring robustness", done * len(found) + at, len(tasks) * len(found))
+            found[name][number, :, part] = _right(answer, each, rows, seed)
+    listener.stage("measuring robustness", len(tasks) * len(found), len(tasks) * len(found))
     return [
         Course(name, each.unit, each.levels, each.neutral, found[name]) for name, each in DISTORTIONS.items()
     ]
 
 
-def _answers(
-    classifier: Classifier, images: ImageSet, name: str, rows: np.ndarray, seed: int, batch_size: int | None
-) -> np.ndarray:
-    """Return which images are named correctly at each level of a distortion, bool (L, n)."""
-    from striate.data.distortions import DISTORTIONS, distort
-    from striate.data.images import ArrayPixels, permute, take
+@dataclass(frozen=True)
+class _Answer:
+    """What a model answers for some images, however they are distorted.
 
-    pixels = take(images.pixels, np.arange(len(images)))
-    right = []
-    for level in DISTORTIONS[name].levels:
-        changed = permute(
-            distort(pixels, DISTORTIONS[name], level, rows, seed), classifier.preprocess.permute_pixels
-        )
-        shown = replace(images, pixels=ArrayPixels(np.ascontiguousarray(changed)))
-        predictions = classifier.predict_set(shown, batch_size=batch_size)
-        right.append(predictions.predicted == predictions.labels)
-    return np.stack(right)
+    Attributes:
+        classifier: the model.
+        images: n of them, which say the labels.
+        pixels: uint8 (n, C, H, W), as they are.
+        batch_size: images a step; None: what fits their size.
+        undistorted: bool (n,), which of them are named correctly as they are.
+    """
+
+    classifier: Classifier
+    images: ImageSet
+    pixels: np.ndarray
+    batch_size: int | None
+    undistorted: np.ndarray
+
+    @classmethod
+    def of(cls, classifier: Classifier, images: ImageSet, batch_size: int | None) -> Self:
+        """Decode the images, once, and answer them as they are."""
+        from striate.data.images import take
+
+        pixels = take(images.pixels, np.arange(len(images)))
+        found = cls(classifier, images, pixels, batch_size, np.zeros(len(images), bool))
+        return replace(found, undistorted=found.right(pixels))
+
+    def right(self, pixels: np.ndarray) -> np.ndarray:
+        """Return which of the images, with these pixels, are named correctly, bool (n,)."""
+        from striate.data.images import ArrayPixels, permute
+
+        changed = np.ascontiguousarray(permute(pixels, self.classifier.preprocess.permute_pixels))
+        shown = replace(self.images, pixels=ArrayPixels(changed))
+        predictions = self.classifier.predict_set(shown, batch_size=self.batch_size)
+        right: np.ndarray = predictions.predicted == predictions.labels
+        return right
+
+
+def _right(answer: _Answer, distortion: Distortion, rows: np.ndarray, seed: int) -> np.ndarray:
+    """Return which images are named correctly at each level of a distortion, bool (L, n)."""
+    from striate.data.distortions import distort
+
+    return np.stack(
+        [
+            answer.undistorted
+            if level == distortion.neutral
+            else answer.right(distort(answer.pixels, distortion, level, rows, seed))
+            for level in distortion.levels
+        ]
+    )
 
 
 def _parts(images: ImageSet, count: int) -> Iterator[slice]:
