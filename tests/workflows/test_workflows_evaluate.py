@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import striate
+from striate import cli
 from striate.errors import UserError
 
 
@@ -74,3 +75,76 @@ def test_what_cannot_be_evaluated_is_refused(run, write_stripes, tmp_path, optio
 def test_a_bundle_alone_needs_data(run):
     with pytest.raises(UserError, match="no run at"):
         striate.evaluate(run.model)
+
+
+def test_abstaining_is_measured_as_predict_abstains(run, write_stripes, tmp_path):
+    others = write_stripes(tmp_path / "others", {"across": 5, "down": 6}, seed=1)
+    predictions = striate.evaluate(run.model, others, out="plain").calibrated("test")
+    confidence = predictions.probabilities.max(axis=1)
+    threshold = float(np.median(confidence))  # one image has exactly that, and is answered
+    entry = striate.evaluate(run.model, others, abstain=threshold, out="left").metrics()["test"]
+    left = striate.predict(run.model, others, abstain=threshold - 1e-9).abstention.abstained
+    answered = confidence >= threshold
+    found = entry["abstention"]
+    right = int(np.sum((predictions.predicted == predictions.labels) & answered))
+    assert (found["samples"], found["answered"], found["correct"]) == (11, int(answered.sum()), right)
+    assert found["answered"] == np.sum(~left)
+    assert found["coverage"]["value"] == answered.mean()
+    assert found["accuracy"]["value"] == right / answered.sum()
+    assert found["accuracy"]["low"] < found["accuracy"]["value"] < found["accuracy"]["high"] + 1e-12
+
+
+def test_abstaining_is_measured_from_saved_predictions_and_for_every_set(
+    run, write_stripes, tmp_path, capsys
+):
+    others = write_stripes(tmp_path / "others", {"across": 5, "down": 6}, seed=1)
+    sets = {"a": (others, 1), "b": (others, 3)}
+    evaluated = striate.evaluate(run.model, sets=sets, abstain=0.0, out="sets")
+    total = evaluated.total()
+    assert [entry["abstention"]["answered"] for entry in evaluated.metrics().values()] == [11, 11]
+    assert cli.run(["evaluate", "sets", "--abstain", "1", "-q"]) == 0
+    assert "a: from 100% on, 0 of 11 images (0.0%) are answered\n" in capsys.readouterr().out
+    assert evaluated.metrics()["b"]["abstention"]["accuracy"] is None
+    assert evaluated.total() == total
+    striate.evaluate("sets")
+    assert "abstention" not in evaluated.metrics()["a"]
+
+
+def test_views_are_measured_beside_the_plain_accuracy(run, write_stripes, tmp_path, capsys):
+    others = write_stripes(tmp_path / "others", {"across": 5, "down": 6}, seed=1)
+    assert cli.run(["evaluate", str(run.model), str(others), "--views", "flip", "--out", "views", "-q"]) == 0
+    evaluated = striate.Run("views")
+    plain = striate.evaluate(run.model, others, out="plain")
+    found = evaluated.metrics()["test"]
+    assert found["accuracy"] == plain.metrics()["test"]["accuracy"]
+    predicted = striate.predict(run.model, others, views="flip").predictions
+    named = {
+        image: predicted.class_names[n]
+        for image, n in zip(predicted.images, predicted.predicted, strict=True)
+    }
+    correct = sum(image.split("/")[-2] == name for image, name in named.items())
+    assert (found["test_views"]["name"], found["test_views"]["correct"]) == ("flip", correct)
+    assert "averaged over 2 views" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"data": "x", "abstain": 1.5}, "abstain is 1.5"),
+        ({"data": "x", "views": "flips"}, "unknown views 'flips'"),
+        ({"views": "flip"}, "measured on the test images of DATA"),
+        ({"data": "x", "views": "flip", "split": "val"}, "measured on the test images of DATA"),
+        ({"sets": {"a": "x"}, "views": "flip"}, "measured on the test images of DATA"),
+        (
+            {"data": "x", "views": "flip", "robustness": True},
+            "leave out --set, --costs, --abstain and --views",
+        ),
+        (
+            {"data": "x", "abstain": 0.5, "robustness": True},
+            "leave out --set, --costs, --abstain and --views",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_anything_is_read(tmp_path, options, text):
+    with pytest.raises(UserError, match=text):
+        striate.evaluate(tmp_path / "no-model", **options)

@@ -51,6 +51,13 @@ BatchSize = Annotated[
     int | None,
     typer.Option(help="Images a step; by default, what fits their size.", min=1, show_default=False),
 ]
+Views = Annotated[
+    str,
+    typer.Option(
+        help="one, flip, shift or flip-shift: what is averaged over, as by --test-views of a training.",
+        metavar="NAME",
+    ),
+]
 UsedEngine = Annotated[str, typer.Option("--engine", help="torch, numpy (the glass box) or cupy.")]
 
 
@@ -136,6 +143,15 @@ def evaluate(
             metavar="MISS,FALSE_ALARM",
         ),
     ] = None,
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            help="Measure how many images are answered where those less certain are left to a person, and "
+            "how many of them rightly.",
+            metavar="PROBABILITY",
+        ),
+    ] = None,
+    views: Views = "one",
     split: Annotated[
         str | None, typer.Option(help="train, val or test: the part of DATA to take.", metavar="SPLIT")
     ] = None,
@@ -172,6 +188,8 @@ def evaluate(
             model,
             data,
             refused=bool(sets or costs),
+            abstain=abstain,
+            views=views,
             against=against or [],
             out=out,
             split=split,
@@ -188,6 +206,8 @@ def evaluate(
             data,
             sets=parse_sets(sets) if sets else None,
             costs=None if costs is None else costs.split(","),
+            abstain=abstain,
+            views=views,
             out=out,
             split=split,
             data_root=data_root,
@@ -219,13 +239,7 @@ def predict(
         int | None,
         typer.Option(help="So many of the most probable classes, with their probabilities.", metavar="K"),
     ] = None,
-    views: Annotated[
-        str,
-        typer.Option(
-            help="one, flip, shift or flip-shift: what is averaged over, as by --test-views of a training.",
-            metavar="NAME",
-        ),
-    ] = "one",
+    views: Views = "one",
     copy_to: Annotated[
         Path | None,
         typer.Option(

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
 STAGE_SECONDS = 1.0
 """A stage is told when it begins and ends, and no more often than this between."""
-_METRICS = ("samples", "correct", "accuracy", "balanced_accuracy", "f1", "log_loss", "threshold")
+_METRICS = (
+    *("samples", "correct", "accuracy", "balanced_accuracy", "f1", "log_loss"),
+    *("threshold", "abstention", "test_views"),  # where they were asked for
+)
 """What a result says of each split; everything else lies in `metrics.json`."""
 
 

@@ -65,6 +65,8 @@ def show_run(run: Run, remarks: Sequence[str] = ()) -> None:
             console.print(line, soft_wrap=True, markup=False)
         if "threshold" in metrics:
             console.print(_threshold_line(split, metrics["threshold"]), soft_wrap=True, markup=False)
+        if "abstention" in metrics:
+            console.print(_abstention_line(split, metrics["abstention"]), soft_wrap=True, markup=False)
     for remark in remarks[:TOP_REMARKS]:
         console.print(f"[yellow]![/yellow] {cell(remark)}", soft_wrap=True)
     if len(remarks) > TOP_REMARKS:
@@ -95,6 +97,16 @@ def _threshold_line(split: str, found: Mapping[str, Any]) -> str:
         f"{found['false_alarm_cost']:g}): {cost['value']:.3f} an image, {cost['low']:.3f} to "
         f"{cost['high']:.3f}; at 0.5 it would be {half['value']:.3f}"
     )
+
+
+def _abstention_line(split: str, found: Mapping[str, Any]) -> str:
+    """Say how many images of a split are answered from a probability on, and how many of these rightly."""
+    answered = f"{found['answered']:,} of {found['samples']:,} images ({found['coverage']['value']:.1%})"
+    line = f"{split}: from {100 * found['threshold']:.6g}% on, {answered} are answered"
+    if found["accuracy"] is None:
+        return line
+    share, interval = _share_cells(found["accuracy"])
+    return f"{line}, {share} of them rightly ({interval})"
 
 
 def show_predictions(result: PredictionTable, out: Path | None) -> None:

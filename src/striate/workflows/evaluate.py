@@ -32,6 +32,8 @@ def evaluate(
     *,
     sets: Mapping[str, Given] | None = ...,
     costs: Sequence[float | str] | None = ...,
+    abstain: float | None = ...,
+    views: str = ...,
     out: PathLike | None = ...,
     split: str | None = ...,
     data_root: PathLike | None = ...,
@@ -63,6 +65,8 @@ def evaluate(
     *,
     sets: Mapping[str, Given] | None = None,
     costs: Sequence[float | str] | None = None,
+    abstain: float | None = None,
+    views: str = "one",
     out: PathLike | None = None,
     split: str | None = None,
     data_root: PathLike | None = None,
@@ -83,6 +87,10 @@ def evaluate(
             their weighted total are given. Without weights all count the same.
         costs: of two classes: what a missed image of the second class costs, and what a false alarm does.
             The threshold that costs least on the validation images of the training is measured.
+        abstain: probability, 0 to 1, below which `predict` would leave an image to a person: how many images
+            are answered, and how many of these rightly, is measured.
+        views: over which logits are averaged too, beside the plain accuracy: "flip", "shift" or "flip-shift",
+            as `--test-views` of a training.
         out: folder of the evaluation; by default `runs/<data>-<model>`, with a number where that is taken.
         split: "train", "val" or "test"; by default the test split if `data` has one, else every image.
         data_root: folder in which named data sets lie.
@@ -102,8 +110,10 @@ def evaluate(
     """
     listener = listener or Listener()
     if robustness:
-        if sets is not None or costs is not None:
-            raise UserError("--robustness measures one set of images; leave out --set and --costs.")
+        if sets is not None or costs is not None or abstain is not None or views != "one":
+            raise UserError(
+                "--robustness measures one set of images; leave out --set, --costs, --abstain and --views."
+            )
         from striate.workflows.robustness import measure_robustness
 
         return measure_robustness(
@@ -123,8 +133,9 @@ def evaluate(
         )
     if data is not None and sets is not None:
         raise UserError("DATA and --set are both given; name the data as one more --set, or leave one out.")
+    _check_measures(abstain, views, data, split)
     if data is None and sets is None:
-        return _again(Run.open(model), costs, listener)
+        return _again(Run.open(model), costs, abstain, listener)
     if split is not None and split not in schemas.SPLITS:
         raise UserError(unknown_name("split", split, schemas.SPLITS))
     parts = (
@@ -145,8 +156,56 @@ def evaluate(
         _record(run, search, found, parts, bool(sets))
         images = {name: labelled.images for name, labelled in found.items()}
         results.predict_splits(run, classifier, images, listener, batch_size)
+        results.measure_views(run, classifier, images.get("test"), views, listener)
         results.write_results(run, listener, threshold)
+        if abstain is not None:
+            _measure_abstention(run, abstain)
     return run
+
+
+def _check_measures(abstain: float | None, views: str, data: PathLike | None, split: str | None) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        UserError: so.
+    """
+    if abstain is not None:
+        from striate.evaluation.abstention import check_threshold
+
+        check_threshold(abstain)
+    if views != "one":
+        from striate.inference.views import check_views
+
+        check_views(views)
+        if data is None or split in ("train", "val"):
+            raise UserError("views are measured on the test images of DATA; leave out --set and --split.")
+
+
+def _measure_abstention(run: Run, threshold: float) -> None:
+    """Add to each entry of `metrics.json` how many images are answered from `threshold` on, and how well."""
+    from striate.evaluation.labelled import labelled, scores
+
+    metrics, total = run.metrics(), run.total()
+    for split, entry in metrics.items():
+        found = scores(labelled(run.calibrated(split)))
+        answered = found.confidence >= threshold
+        n, right = int(answered.sum()), int((answered & found.correct).sum())
+        entry["abstention"] = {
+            "threshold": threshold,
+            "samples": len(answered),
+            "answered": n,
+            "correct": right,
+            "coverage": _share(n, len(answered)),
+            "accuracy": _share(right, n) if n else None,
+        }
+    write_json(run.metrics_file, metrics if total is None else metrics | {"total": total})
+
+
+def _share(part: int, n: int) -> dict[str, float]:
+    from striate.evaluation.intervals import wilson
+
+    low, high = wilson(part, n)
+    return {"value": part / n, "low": low, "high": high}
 
 
 @dataclass(frozen=True)
@@ -219,7 +278,7 @@ def recorded_images(model: Path, data: str, split: str) -> dict[str, str] | None
     return images
 
 
-def _again(run: Run, costs: Sequence[float | str] | None, listener: Listener) -> Run:
+def _again(run: Run, costs: Sequence[float | str] | None, abstain: float | None, listener: Listener) -> Run:
     """Compute metrics, figures and report of `run` from its saved predictions."""
     if not run.splits():
         raise UserError(
@@ -230,6 +289,8 @@ def _again(run: Run, costs: Sequence[float | str] | None, listener: Listener) ->
         trained = run if run.config_file.is_file() else Run(Path(run.facts().get("model", "")).parent)
         threshold = choose_threshold(costs, trained)
     results.write_results(run, listener, threshold)
+    if abstain is not None:
+        _measure_abstention(run, abstain)
     return run
 
 
