@@ -20,126 +20,180 @@ LISTED = 20
 """So many verdicts are printed; the page holds all."""
 
 
+Model = Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder of a model bundle or a run, or lite0.")]
+Images = Annotated[list[Path] | None, typer.Argument(metavar="[IMAGE_OR_FOLDER...]", help="What to explain.")]
+Errors = Annotated[
+    int | None,
+    typer.Option(help="In place of images: so many of the run's most confident mistakes.", metavar="N"),
+]
+ClassName = Annotated[
+    str | None,
+    typer.Option("--class", help="Class to explain; by default the predicted one.", metavar="NAME|NUMBER"),
+]
+UsedMethod = Annotated[
+    str,
+    typer.Option(
+        help="grad-cam, cam, grad-cam++, layer-cam, occlusion, input-gradients, integrated-gradients, "
+        "or score-cam, which is slow.",
+        metavar="METHOD",
+    ),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        help="Layer to look at, or a call of it, 'relu #2'; by default the last convolution, of a "
+        "transformer the last tokens.",
+        metavar="NAME|NUMBER",
+    ),
+]
+Activations = Annotated[
+    str | None,
+    typer.Option(
+        help="In place of a map: what this layer, or a call of it, 'relu #2', puts out for an image or two; "
+        "--out may be a .png",
+        metavar="LAYER",
+    ),
+]
+Visualise = Annotated[
+    str | None,
+    typer.Option(
+        help="In place of a map: images that excite the channels of a layer most, or the classes, made "
+        "from noise.",
+        metavar="LAYER[,CHANNEL[,Y,X]]|classes",
+    ),
+]
+UsedAscent = Annotated[
+    str, typer.Option(help="With --visualise: fourier, pixel or multi-scale.", metavar="NAME")
+]
+Steps = Annotated[
+    int | None, typer.Option(help="With --visualise: of Adam, at each size.", min=1, show_default=False)
+]
+Size = Annotated[
+    int | None,
+    typer.Option(help="With --visualise: side of the images in pixels.", min=8, show_default=False),
+]
+Kernels = Annotated[
+    bool,
+    typer.Option(
+        "--kernels",
+        help="In place of a map: the kernels of the first convolution, each with its nearest Gabor or "
+        "Sobel filter, and their film through training.",
+    ),
+]
+Pixel = Annotated[
+    str | None,
+    typer.Option(
+        help="In place of a map: every product of which this number of a layer is made.",
+        metavar="LAYER,CHANNEL,Y,X",
+    ),
+]
+Gradient = Annotated[
+    bool,
+    typer.Option("--gradient", help="With --pixel: the gradient for the layer's input at that place."),
+]
+Trust = Annotated[bool, typer.Option("--trust/--no-trust", help="With a trust card for each map.")]
+Seed = Annotated[int, typer.Option(help="Of the trust cards' draws; with --visualise of the noise.", min=0)]
+Device = Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")]
+
+MAPS = "a map"
+MODES: dict[str, tuple[str, ...]] = {
+    "--activations": ("images",),
+    "--visualise": ("class_name", "ascent", "steps", "size", "seed"),
+    "--kernels": (),
+    "--pixel": ("images", "gradient", "class_name"),
+    MAPS: ("images", "errors", "class_name", "method", "layer", "trust", "seed"),
+}
+"""What can be shown, and the parameters that it takes besides those of `COMMON`."""
+COMMON = ("model", "out", "device", "quiet", "log")
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
     app.command()(explain)
 
 
 def explain(
-    model: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Folder of a model bundle or a run, or lite0.")
-    ],
-    images: Annotated[
-        list[Path] | None, typer.Argument(metavar="[IMAGE_OR_FOLDER...]", help="What to explain.")
-    ] = None,
-    errors: Annotated[
-        int | None,
-        typer.Option(help="In place of images: so many of the run's most confident mistakes.", metavar="N"),
-    ] = None,
-    class_name: Annotated[
-        str | None,
-        typer.Option(
-            "--class", help="Class to explain; by default the predicted one.", metavar="NAME|NUMBER"
-        ),
-    ] = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            help="grad-cam, cam, grad-cam++, layer-cam, occlusion, input-gradients, integrated-gradients, "
-            "or score-cam, which is slow.",
-            metavar="METHOD",
-        ),
-    ] = "grad-cam",
-    layer: Annotated[
-        str | None,
-        typer.Option(help="Layer to look at; by default the last convolution.", metavar="NAME|NUMBER"),
-    ] = None,
-    activations: Annotated[
-        str | None,
-        typer.Option(
-            help="In place of a map: what this layer puts out for an image or two; --out may be a .png",
-            metavar="LAYER",
-        ),
-    ] = None,
-    visualise: Annotated[
-        str | None,
-        typer.Option(
-            help="In place of a map: images that excite the channels of a layer most, or the classes, made "
-            "from noise.",
-            metavar="LAYER[,CHANNEL[,Y,X]]|classes",
-        ),
-    ] = None,
-    ascent: Annotated[
-        str,
-        typer.Option(help="With --visualise: fourier, pixel or multi-scale.", metavar="NAME"),
-    ] = "fourier",
-    steps: Annotated[
-        int | None, typer.Option(help="With --visualise: of Adam, at each size.", min=1, show_default=False)
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(help="With --visualise: side of the images in pixels.", min=8, show_default=False),
-    ] = None,
-    kernels: Annotated[
-        bool,
-        typer.Option(
-            "--kernels",
-            help="In place of a map: the kernels of the first convolution, each with its nearest Gabor or "
-            "Sobel filter, and their film through training.",
-        ),
-    ] = False,
-    pixel: Annotated[
-        str | None,
-        typer.Option(
-            help="In place of a map: every product of which this number of a layer is made.",
-            metavar="LAYER,CHANNEL,Y,X",
-        ),
-    ] = None,
-    gradient: Annotated[
-        bool,
-        typer.Option("--gradient", help="With --pixel: the gradient for the layer's input at that place."),
-    ] = False,
-    trust: Annotated[bool, typer.Option("--trust/--no-trust", help="With a trust card for each map.")] = True,
+    ctx: typer.Context,
+    model: Model,
+    images: Images = None,
+    errors: Errors = None,
+    class_name: ClassName = None,
+    method: UsedMethod = "grad-cam",
+    layer: Layer = None,
+    activations: Activations = None,
+    visualise: Visualise = None,
+    ascent: UsedAscent = "fourier",
+    steps: Steps = None,
+    size: Size = None,
+    kernels: Kernels = False,
+    pixel: Pixel = None,
+    gradient: Gradient = False,
+    trust: Trust = True,
     out: Out = None,
-    device: Annotated[str, typer.Option(help="Of PyTorch: auto, cpu, cuda or mps.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Of the trust cards' draws.", min=0)] = 0,
+    device: Device = "auto",
+    seed: Seed = 0,
     quiet: Quiet = False,
     log: Logged = Log.text,
 ) -> None:
     """Show where in images a model finds a class, and how far that can be trusted."""
     from striate.allocator import tune
-    from striate.workflows.explain import explain as run_explanation
 
+    _check_mode(ctx)
     tune()
-    if gradient and pixel is None:
-        raise UserError("--gradient says which number --pixel takes apart; give --pixel LAYER,CHANNEL,Y,X.")
     if pixel is not None:
         return _show_number(model, images or [], pixel, gradient, class_name, out, device, log)
-    if visualise is None and (ascent != "fourier" or steps is not None or size is not None):
-        raise UserError("--ascent, --steps and --size say how images are made: give --visualise LAYER.")
     if kernels:
-        _refuse_images(images, "--kernels")
         return _show_kernels(model, out, device, log)
     if visualise is not None:
-        _refuse_images(images, "--visualise")
         chosen = {"class_name": class_name, "ascent": ascent, "steps": steps, "size": size, "seed": seed}
         return _visualise(model, visualise, out, device, log, quiet, **chosen)
     if activations is not None:
         return _show_activations(model, images or [], activations, out, device, log, quiet)
+    asked = {"class_name": class_name, "method": method, "layer": layer, "trust": trust, "seed": seed}
+    _show_maps(model, images, out, device, log, quiet, errors=errors, **asked)
+
+
+def _check_mode(ctx: typer.Context) -> None:
+    """Refuse two things at once, and what does not go with the one that is shown."""
+    words = {one.name: one.opts[0] for one in ctx.command.params if one.name is not None}
+    given = [name for name in ctx.params if _is_given(ctx, name) and name not in COMMON]
+    modes = [words[name] for name in given if words[name] in MODES]
+    if len(modes) > 1:
+        raise UserError(f"{' and '.join(modes)} show different things: give one of them.")
+    mode = modes[0] if modes else MAPS
+    unused = [name for name in given if name not in MODES[mode] and words[name] != mode]
+    if "images" in unused:
+        raise UserError(f"{mode} looks at the model alone: leave the images out.")
+    if unused and mode == MAPS:
+        owner = next(one for one, taken in MODES.items() if unused[0] in taken)
+        place = next(one.metavar for one in ctx.command.params if words.get(one.name or "") == owner)
+        raise UserError(f"{words[unused[0]]} is for {owner}: give {owner} {place}, or leave it out.")
+    if unused:
+        named = ", ".join(words[name] for name in unused)
+        raise UserError(f"{named}: not for {mode}, which would ignore it; leave it out.")
+    if mode == "--pixel" and "class_name" in given and "gradient" not in given:
+        raise UserError("--class says whose gradient --pixel takes apart: give --gradient too.")
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    """Return whether a parameter was given on the command line, whatever its value."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _show_maps(
+    model: str,
+    images: list[Path] | None,
+    out: Path | None,
+    device: str,
+    log: Log,
+    quiet: bool,
+    **asked: Any,
+) -> None:
+    from striate.workflows.explain import explain as run_explanation
+
     with listener_for(log, quiet) as listener:
-        explained = run_explanation(
-            model,
-            images or None,
-            errors=errors,
-            class_name=class_name,
-            method=method,
-            layer=layer,
-            trust=trust,
-            out=out,
-            device=device,
-            seed=seed,
-            listener=listener,
-        )
+        explained = run_explanation(model, images or None, out=out, device=device, listener=listener, **asked)
     listener.show_explained(explained)
 
 
@@ -168,11 +222,6 @@ def _picture(out: Path | None, name: str) -> Path:
         return out or Path(name)
     make_folder(out)
     return out / name
-
-
-def _refuse_images(images: list[Path] | None, option: str) -> None:
-    if images:
-        raise UserError(f"{option} looks at the model alone: leave the images out.")
 
 
 def _visualise(
