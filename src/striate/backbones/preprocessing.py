@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from striate.schemas import Preprocess
+
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 
 _FILTERS = {
@@ -35,6 +37,24 @@ class Preprocessing:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: Interpolation = "bicubic"
+
+    def as_input(self, size: tuple[int, int] | None = None) -> Preprocess:
+        """Return the same as the settings of an image's way in, which bundles hold.
+
+        Args:
+            size: (height, width) of another input; None: its own.
+        """
+        height, width = size or self.size
+        return Preprocess(
+            channels=3,
+            height=height,
+            width=width,
+            fit="crop",
+            crop_share=self.crop_share,
+            interpolation=self.interpolation,
+            mean=self.mean,
+            std=self.std,
+        )
 
     def __call__(self, images: Sequence[Image.Image | np.ndarray]) -> np.ndarray:
         """Return float32 (N, 3, height, width).

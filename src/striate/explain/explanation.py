@@ -12,7 +12,7 @@ from PIL import Image
 
 from striate.data import open_image
 from striate.explain.framing import on_picture
-from striate.explain.overlay import as_png, heat, overlay
+from striate.explain.overlay import heat, overlay
 from striate.schemas import Preprocess
 
 if TYPE_CHECKING:
@@ -78,10 +78,6 @@ class Explanation:
     def overlay(self) -> np.ndarray:
         """Return the map on the image at its full resolution, uint8 (H, W, 3)."""
         return self.drawn()[1]
-
-    def overlay_png(self) -> bytes:
-        """Return `overlay` as a PNG file."""
-        return as_png(self.overlay())
 
     def figure(self) -> Figure:
         """Return image, map, curves and verdict as a matplotlib figure."""

@@ -67,18 +67,7 @@ class Subject:
     @classmethod
     def of_backbone(cls, backbone: Backbone) -> Subject:
         """Return a pretrained network with its thousand classes."""
-        given = backbone.preprocess
-        height, width = given.size
-        preprocess = Preprocess(
-            channels=3,
-            height=height,
-            width=width,
-            fit="crop",
-            crop_share=given.crop_share,
-            interpolation="bicubic",
-            mean=given.mean,
-            std=given.std,
-        )
+        preprocess = backbone.preprocess.as_input()
         network = backbone.build("torch").to(memory_format=torch.channels_last)
         return cls(backbone.spec.name, network, backbone.spec.output, backbone.class_names, preprocess)
 

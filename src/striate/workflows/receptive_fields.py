@@ -174,16 +174,13 @@ def _with_values(network: _Network) -> tuple[Any, Preprocess, str]:
     named = Model(network.description, network.preprocessing, network.embedded)
     started = named.start(network.input_shape, network.num_classes, weights=weights)
     channels, height, width = network.input_shape
-    known = network.preprocessing if channels == 3 else None
-    preprocess = Preprocess(
-        channels=1 if channels == 1 else 3,
-        height=height,
-        width=width,
-        fit="crop",
-        crop_share=known.crop_share if known else 1.0,
-        mean=known.mean if known else (0.5,) * channels,
-        std=known.std if known else (0.5,) * channels,
-    )
+    if network.preprocessing is not None and channels == 3:
+        preprocess = network.preprocessing.as_input((height, width))
+    else:
+        half = (0.5,) * channels
+        preprocess = Preprocess(
+            channels=1 if channels == 1 else 3, height=height, width=width, fit="crop", mean=half, std=half
+        )
     return started.network, preprocess, "" if network.embedded else NO_VALUES
 
 
