@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
@@ -13,7 +14,10 @@ from striate.cli import results
 from striate.cli.display import ConsoleListener
 from striate.cli.results import show_data, show_predictions, show_run
 from striate.cli.text import one_line, plain
+from striate.evaluation import predictions_table
+from striate.schemas import Predictions
 from striate.training import EpochRecord, Progress
+from striate.workflows.predict import PredictionTable
 
 RECORD = EpochRecord(2, 1e-3, 0.5, 0.812, 0.6, 0.79, True, 3.21, 1000.0)
 
@@ -81,11 +85,15 @@ def test_an_epoch_without_validation_shows_training_alone():
     assert buffer.getvalue().strip() == "epoch  1/10   train loss 0.5000 accuracy 80.0%   3.0 s"
 
 
+def one_prediction(image, name):
+    predictions = Predictions((image,), np.array([-1]), np.array([[2.0, 1.0]], np.float32), (name, "dog"))
+    return PredictionTable(predictions_table(predictions), predictions, ())
+
+
 def test_predictions_and_counts_are_not_cut_in_a_pipe(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     name = "a folder/" + "long " * 40 + "name.png"
-    table = pd.DataFrame({"image": [name], "predicted": ["[b]cat"], "probability": ["0.5"]})
-    show_predictions(SimpleNamespace(table=table, abstention=None), None)
+    show_predictions(one_prediction(name, "[b]cat"), None)
     counts = pd.DataFrame({"class": [name], "train": [7], "quarantined": [1]})
     show_data(SimpleNamespace(counts=counts, sizes=counts, figures=()))
     lines = capsys.readouterr().out.splitlines()
@@ -97,8 +105,7 @@ def test_predictions_and_counts_are_not_cut_in_a_pipe(capsys, monkeypatch):
 def test_a_narrow_terminal_breaks_names_and_cuts_none(monkeypatch):
     buffer = io.StringIO()
     monkeypatch.setattr(results, "result_console", lambda: Console(file=buffer, width=30))
-    table = pd.DataFrame({"image": ["x" * 60], "predicted": ["cat"], "probability": ["0.5"]})
-    show_predictions(SimpleNamespace(table=table, abstention=None), None)
+    show_predictions(one_prediction("x" * 60, "cat"), None)
     assert buffer.getvalue().count("x") == 60
     assert "…" not in buffer.getvalue()
 
