@@ -151,8 +151,7 @@ def test_hostile_names_fill_one_line_and_steer_no_terminal(capsys):
     assert one_line(HOSTILE) == r"line\nbreak\r\x1b[31m\u202ex\u2028"
     assert plain("a\n\x1bb") == "a\n\\x1bb"
     assert one_line("Größe 葉 ورقة") == "Größe 葉 ورقة"
-    table = pd.DataFrame({"image": [HOSTILE], "predicted": [HOSTILE], "probability": ["0.5"]})
-    show_predictions(SimpleNamespace(table=table, abstention=None), None)
+    show_predictions(one_prediction(HOSTILE, HOSTILE), None)
     counts = pd.DataFrame({"class": [HOSTILE], "train": [7]})
     show_data(SimpleNamespace(counts=counts, sizes=counts, figures=(HOSTILE,)))
     lines = capsys.readouterr().out.split("\n")
