@@ -97,7 +97,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], Preprocess]:
             preprocess = Preprocess.model_validate_json((stored.metadata() or {})["preprocess"])
             maps = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
     except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
-        raise RunError(f"cannot read {path}: {error}. Delete it to go on without.") from error
+        reason = str(error).splitlines()[0]
+        raise RunError(f"cannot read {path}: {reason}. Delete it to go on without.") from error
     for name, values in maps.items():
         if values.ndim != 2 or values.dtype.kind != "f":
             raise RunError(
