@@ -134,6 +134,18 @@ def test_deepest_block_of_known_networks(model: str, names: list[str]) -> None:
     assert blocks == [network.get_submodule(name) for name in names]
 
 
+def test_deepest_block_of_a_transformer_is_not_its_patches() -> None:
+    torch.manual_seed(0)
+    sizes = {"image_size": 64, "patch_size": 16, "num_layers": 2, "num_heads": 2}
+    vit = torchvision.models.VisionTransformer(**sizes, hidden_dim=16, mlp_dim=32, num_classes=5).eval()
+    torch.nn.init.normal_(vit.heads.head.weight)  # 0 at first: nothing counts for the score
+    assert deepest(vit, 64) is vit.encoder
+    windows = {"patch_size": [4, 4], "depths": [2, 2], "num_heads": [2, 2], "window_size": [4, 4]}
+    swin = torchvision.models.SwinTransformer(**windows, embed_dim=16, num_classes=5).eval()
+    names = ["features.2", "features.3.0", "features.3.1"]  # back to what merges patches
+    assert list(deepest(swin, 64).children()) == [swin.get_submodule(name) for name in names]
+
+
 def test_what_passes_a_residual_block_by_is_forgotten_with_it() -> None:
     network = build("mynet", (1, 28, 28), 10).eval()
     found = randomised.deepest_block(network, (1, 28, 28))

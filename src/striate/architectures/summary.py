@@ -19,7 +19,7 @@ CONVENTION = (
 
 @dataclass(frozen=True)
 class Row:
-    """A layer of a summary; a block is followed by the layers inside it and counts nothing itself.
+    """A layer of a summary; a block is followed by the layers inside it, and counts what is not theirs.
 
     Attributes:
         name: with those of the blocks around it, `residual1.conv1`.

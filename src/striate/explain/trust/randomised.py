@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from striate.explain.layers import Call, is_convolution, trace
+from striate.explain.layers import Call, default_layer, is_convolution, last_tokens, trace
 from striate.explain.subject import Subject, held
 
 DRAWS = 6
@@ -68,6 +68,8 @@ def deepest_block(network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
     taken only where there is no other. Without a convolution it is the last linear layer before the head; of
     a single layer, that layer.
 
+    Of a network that goes on with tokens, as transformers do, linear layers count as convolutions.
+
     What passes a block by, as in a residual block whose shortcut has no weights, stays as it is whatever the
     block forgets. So the blocks before come with it, back to one that nothing passes by.
 
@@ -76,7 +78,13 @@ def deepest_block(network: nn.Module, input_shape: Sequence[int]) -> nn.Module:
         input_shape: (C, H, W).
     """
     last = head(network)
-    ran = [call for call in trace(network, input_shape) if is_convolution(call.module)]
+    tokens = last_tokens(network, input_shape)
+    goes_on_with_tokens = tokens is not None and tokens == default_layer(network, input_shape)
+    ran = [
+        call
+        for call in trace(network, input_shape)
+        if is_convolution(call.module) or (goes_on_with_tokens and isinstance(call.module, nn.Linear))
+    ]
     before = [call for call in ran if call.module is not last]
     if not before:
         return (_learned(network)[:-1] or _learned(network))[-1][1]
