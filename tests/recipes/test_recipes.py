@@ -158,6 +158,19 @@ def test_pixels_that_are_permuted_are_not_augmented_by_a_recipe(own: str) -> Non
         complete(own, 100, ["cat", "dog"], permute_pixels=1, augment="shift")
 
 
+@pytest.mark.parametrize("target", [None, 0.94])
+def test_another_kind_of_optimizer_leaves_the_rates_of_the_recipe_behind(target: float | None) -> None:
+    plain = TrainConfig(data="x")
+    found = complete("fast", 1000, ["cat", "dog"], optimizer="adamw", target=target)
+    assert (found.lr, found.bias_lr, found.momentum) == (plain.lr, None, plain.momentum)
+    assert found.schedule == "linear"
+    assert complete("fast", 1000, ["cat", "dog"], optimizer="adam", lr=0.01, target=target).lr == 0.01
+    for optimizer in ("sgd", "muon"):  # whose rates are of one kind
+        kept = complete("fast", 1000, ["cat", "dog"], optimizer=optimizer, target=target)
+        assert kept.lr > plain.lr
+        assert kept.bias_lr is not None
+
+
 def test_a_target_beyond_the_recipe_is_said_so(own: str) -> None:
     _, remark = recipes.find(own).completed({"data": "cifar10", "recipe": own, "target": 0.99}, "cifar10")
     assert "no level for 99 %" in remark

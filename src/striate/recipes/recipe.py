@@ -19,6 +19,9 @@ MOST_EPOCHS = 100
 """However small the data set."""
 LEAST_STEPS = 4
 """Of an epoch: where a data set is smaller than so many batches of the recipe's, its batches are smaller."""
+RATES = ("lr", "bias_lr", "muon_sgd_lr", "momentum")
+"""Settings that belong to a kind of optimizer: `ADAPTIVE` ones scale each step by the gradients before."""
+ADAPTIVE = ("adam", "adamw")
 _SUFFIX = ".yaml"
 
 
@@ -123,6 +126,8 @@ class Recipe(BaseModel):
             settings["model_options"] = dict(given.get("model_options", {}))  # the recipe's are its net's
         elif "model_options" in own:
             settings["model_options"] = own["model_options"] | dict(given.get("model_options", {}))
+        if _is_adaptive(settings) != _is_adaptive(own):  # rates of one kind of optimizer are none of another
+            settings = {name: value for name, value in settings.items() if name in given or name not in RATES}
         if given.get("permute_pixels") is not None and "augment" not in given:
             settings["augment"] = "none"  # there is no picture left to augment
         if target is not None and "goal" not in settings:
@@ -254,3 +259,7 @@ def _settable() -> list[str]:
 
 def _only(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: settings[name] for name in names if name in settings}
+
+
+def _is_adaptive(settings: Mapping[str, Any]) -> bool:
+    return settings.get("optimizer", TrainConfig.model_fields["optimizer"].default) in ADAPTIVE
