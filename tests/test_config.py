@@ -1,7 +1,7 @@
 import pytest
 
 from striate import config
-from striate.config import DataConfig, TrainConfig
+from striate.config import DataConfig, TrainConfig, VerifyConfig
 from striate.errors import UserError
 
 
@@ -86,3 +86,9 @@ def test_what_is_wrong_with_a_settings_file_is_told_in_one_line(tmp_path):
     with pytest.raises(UserError) as caught:
         config.read(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("classes", ["3, 8,", ("3", "8"), ["3", "8"]])
+def test_classes_may_be_one_text(classes: object) -> None:
+    for kind in (DataConfig, TrainConfig, VerifyConfig):
+        assert config.make(kind, {"data": "digits", "classes": classes}).classes == ("3", "8")

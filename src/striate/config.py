@@ -62,6 +62,14 @@ class DataConfig(BaseModel):
         None, ge=0, lt=2**32, description="seed of the splits alone; by default --seed's"
     )
 
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _read_classes(cls, value: object) -> object:
+        """Take one text, `"3,8"`, apart at its commas."""
+        if not isinstance(value, str):
+            return value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
 
 class TransferConfig(BaseModel):
     """Which network, with which weights and head, and what of it learns."""

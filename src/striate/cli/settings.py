@@ -84,8 +84,6 @@ def _metavar(field: FieldInfo) -> str:
 def _given(values: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that were given, lists and pairs taken apart."""
     given = {name: value for name, value in values.items() if value is not None and value != []}
-    if "classes" in given:
-        given["classes"] = [name.strip() for name in given["classes"].split(",") if name.strip()]
     if _REPEATABLE in given:
         given[_REPEATABLE] = pairs(given[_REPEATABLE])
     return given

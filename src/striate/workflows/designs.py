@@ -249,9 +249,7 @@ def _merged(settings: Mapping[str, Any], chosen: Mapping[str, Any], options: set
 
 
 def _value(name: str, value: Any) -> Any:
-    """Take `none` for "not set" where a setting can be that and has no choice of that name; part classes."""
-    if name == "classes" and isinstance(value, str) and value.lower() != "none":
-        return [part.strip() for part in value.split(",")]
+    """Take `none` for "not set" where a setting can be that and has no choice of that name."""
     annotation = TrainConfig.model_fields[name].annotation
     unset = isinstance(value, str) and value.lower() in ("none", "null")
     return None if unset and type(None) in get_args(annotation) and "'none'" not in str(annotation) else value

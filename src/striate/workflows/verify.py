@@ -87,8 +87,6 @@ def verify(
     from striate.architectures.comparison import LOSS_TOLERANCES, TOLERANCES, first_departure
 
     listener = listener or Listener()
-    if isinstance(settings.get("classes"), str):
-        settings["classes"] = [name.strip() for name in settings["classes"].split(",") if name.strip()]
     config = make(VerifyConfig, {"data": "" if data is None else os.fspath(data), **settings})
     task = _find_task(os.fspath(model), config, settings, listener)
     listener.stage("starting PyTorch", 0, 1)
