@@ -148,3 +148,9 @@ def test_views_are_measured_beside_the_plain_accuracy(run, write_stripes, tmp_pa
 def test_what_cannot_be_measured_is_refused_before_anything_is_read(tmp_path, options, text):
     with pytest.raises(UserError, match=text):
         striate.evaluate(tmp_path / "no-model", **options)
+
+
+def test_options_of_images_need_images(run):
+    with pytest.raises(UserError, match=r"leave out --out, --split, or name the images"):
+        striate.evaluate(run.folder, out="elsewhere", split="val")
+    assert cli.main(["evaluate", str(run.folder), "--data-root", "elsewhere"]) == 2

@@ -135,6 +135,7 @@ def evaluate(
         raise UserError("DATA and --set are both given; name the data as one more --set, or leave one out.")
     _check_measures(abstain, views, data, split)
     if data is None and sets is None:
+        _refuse_of_data({"--out": out, "--split": split, "--data-root": data_root})
         return _again(Run.open(model), costs, abstain, listener)
     if split is not None and split not in schemas.SPLITS:
         raise UserError(unknown_name("split", split, schemas.SPLITS))
@@ -161,6 +162,20 @@ def evaluate(
         if abstain is not None:
             _measure_abstention(run, abstain)
     return run
+
+
+def _refuse_of_data(given: Mapping[str, object]) -> None:
+    """Refuse options of images where a run's own results are computed anew.
+
+    Raises:
+        UserError: one of `given` (name -> value) is not None.
+    """
+    unused = [name for name, value in given.items() if value is not None]
+    if unused:
+        raise UserError(
+            "without DATA a run's metrics and report are made anew in its own folder: "
+            f"leave out {', '.join(unused)}, or name the images."
+        )
 
 
 def _check_measures(abstain: float | None, views: str, data: PathLike | None, split: str | None) -> None:
