@@ -153,4 +153,5 @@ def test_what_cannot_be_measured_is_refused_before_anything_is_read(tmp_path, op
 def test_options_of_images_need_images(run):
     with pytest.raises(UserError, match=r"leave out --out, --split, or name the images"):
         striate.evaluate(run.folder, out="elsewhere", split="val")
-    assert cli.run(["evaluate", str(run.folder), "--data-root", "elsewhere"]) == 2
+    with pytest.raises(UserError, match="leave out --data-root"):
+        cli.run(["evaluate", str(run.folder), "--data-root", "elsewhere"])
