@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 import striate
 from conftest import PREPROCESS, SHAPES, SPEC, draw
-from striate import bundle
+from striate import bundle, cli
 from striate.architectures import Spec
 from striate.architectures.to_torch import read_weights
 from striate.bundle import TrainingData
@@ -118,3 +119,20 @@ def test_pretrained_network_is_known_by_its_name(tmp_path: Path) -> None:
         striate.show_activations("lite0", photo, "stem_conv", out=tmp_path / "channels.gif")
     with pytest.raises(UserError, match="lite0 runs on torch alone"):
         striate.show_activations("lite0", photo, "stem_conv", engine="numpy")
+
+
+def test_every_number_is_written_as_it_is(tmp_path: Path) -> None:
+    photo, numbers = tmp_path / "=photo.png", tmp_path / "numbers.csv"
+    Image.fromarray(PIXELS[0].transpose(1, 2, 0)).save(photo)
+    command = ["explain", "lite0", str(photo), "--activations", "stem_conv", "--out", str(numbers), "-q"]
+    assert cli.run(command) == 0
+    read = list(csv.DictReader(numbers.read_text().splitlines()))
+    assert {row["image"] for row in read} == {"'=photo.png"}  # no formula for a spreadsheet
+    seen = striate.show_activations("lite0", photo, "stem_conv", channels=[5, 2], out=numbers)
+    places = tuple(np.array([int(row[name]) for row in read]) for name in ("channel", "row", "column"))
+    found = np.array([row["value"] for row in read], np.float32)
+    assert np.array_equal(seen.values[0][places], found)
+    assert len(set(zip(*map(np.ndarray.tolist, places), strict=True))) == seen.values.size
+    assert {line.split(",")[1] for line in numbers.read_text().splitlines()[1:]} == {"2", "5"}
+    with pytest.raises(UserError, match="channel 32 is out of range"):
+        striate.show_activations("lite0", photo, "stem_conv", channels=[32], out=numbers)

@@ -200,17 +200,20 @@ def _show_maps(
 def _show_activations(
     model: str, images: list[Path], layer: str, out: Path | None, device: str, log: Log, quiet: bool
 ) -> None:
-    from striate.workflows.layer_outputs import show_activations
+    from striate.workflows.layer_outputs import NUMBERS, show_activations
 
-    file = _picture(out, "activations.png")
+    if out is not None and out.suffix.lower() == NUMBERS:
+        kind, file = "numbers", out
+    else:
+        kind, file = "picture", _picture(out, "activations.png")
     with listener_for(log, quiet) as listener:
         show_activations(model, images, layer, out=file, device=device, listener=listener)
     if log is Log.json:
         from striate.cli import json_lines
 
-        json_lines.write(sys.stdout, "result", picture=str(file))
+        json_lines.write(sys.stdout, "result", **{kind: str(file)})
     else:
-        print(f"picture: {one_line(str(file))}")
+        print(f"{kind}: {one_line(str(file))}")
 
 
 def _picture(out: Path | None, name: str) -> Path:

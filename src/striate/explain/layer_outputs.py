@@ -14,6 +14,7 @@ from striate.explain.naming import LayerCall, check_channel, find_call
 from striate.inference import Classifier
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from striate.data import ImageSet
@@ -52,6 +53,16 @@ class Activations:
         """float32 (N, C): the mean of each channel."""
         means: np.ndarray = self.values.mean(axis=(2, 3))
         return means
+
+    def table(self) -> pd.DataFrame:
+        """Return every number in a row of its own: `image`, `channel`, `row`, `column`, `value`."""
+        import pandas as pd
+
+        image, channel, row, column = np.indices(self.values.shape).reshape(4, -1)
+        names = np.array(self.images, dtype=object)[image]
+        return pd.DataFrame(
+            {"image": names, "channel": channel, "row": row, "column": column, "value": self.values.ravel()}
+        )
 
     def telling_apart(self, count: int = 8) -> np.ndarray:
         """Return the channels whose means differ most between the first two images, the strongest first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def write_drawing(figure: Figure, path: Path, *sources: str | os.PathLike[str]) 
     """
     from striate import figure_style
 
-    _check(path, sources, FIGURES)
+    check_target(path, sources, FIGURES)
     figure_style.save(figure, path)
 
 
@@ -40,13 +41,18 @@ def write_picture(pixels: np.ndarray, path: Path, *sources: str | os.PathLike[st
 
     from striate import files
 
-    _check(path, sources, (".png",))
+    check_target(path, sources, (".png",))
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     files.write_bytes(path, buffer.getvalue())
 
 
-def _check(path: Path, sources: tuple[str | os.PathLike[str], ...], endings: tuple[str, ...]) -> None:
+def check_target(path: Path, sources: Sequence[str | os.PathLike[str]], endings: Sequence[str]) -> None:
+    """Refuse a file whose name does not end so, that cannot be written, or that is one of the `sources`.
+
+    Raises:
+        UserError: so.
+    """
     if path.suffix.lower() not in endings:
         raise UserError(f"--out is {path}; expected a name that ends in {' or '.join(endings)}.")
     if not path.absolute().parent.is_dir():

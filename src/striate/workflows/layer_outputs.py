@@ -1,4 +1,4 @@
-"""What a layer of a model puts out for one image or two, as a picture."""
+"""What a layer of a model puts out for one image or two, as a picture or as numbers."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
 
 MOST_IMAGES = 2
+NUMBERS = ".csv"
+"""How the name of a file ends that takes every number instead of a picture."""
 
 
 def show_activations(
@@ -37,8 +39,8 @@ def show_activations(
         model: folder of a bundle or run, or the name of a pretrained network.
         images: one image file, or two.
         layer: its name or number, also of one of its calls: "relu #2"; by default the last.
-        channels: those to draw; by default the first 64.
-        out: PNG or SVG file to write.
+        channels: those to draw, or to write; by default the first 64, and all as numbers.
+        out: PNG or SVG file to write; or CSV, with a row for each number (`Activations.table`).
         device: of torch: "auto", "cpu", "cuda" or "mps".
         engine: "torch", or "numpy", which never imports torch.
         listener: hears how many channels are dead, and which tell two images apart.
@@ -48,12 +50,14 @@ def show_activations(
     """
     from striate.data import read_images
     from striate.explain import activations
-    from striate.workflows.drawings import write_drawing
+    from striate.workflows.drawings import FIGURES, check_target, write_drawing
 
     listener = listener or Listener()
     given = [images] if isinstance(images, str | os.PathLike) else list(images)
     if not 1 <= len(given) <= MOST_IMAGES:
         raise UserError(f"{len(given)} images are given; expected one, or two to compare.")
+    if out is not None:
+        check_target(Path(out), given, (*FIGURES, NUMBERS))
     classifier = _open(os.fspath(model), device, engine)
     pixels = read_images([os.fspath(one) for one in given], classifier.preprocess)
     (seen,) = activations(classifier, pixels, layer, [Path(one).name for one in given]).values()
@@ -66,9 +70,23 @@ def show_activations(
     if len(given) == MOST_IMAGES:
         best = ", ".join(map(str, seen.telling_apart().tolist()))
         listener.message(f"the channels that tell both images apart best: {best}")
-    if out is not None:
+    if out is not None and Path(out).suffix.lower() == NUMBERS:
+        _write_numbers(seen, channels, Path(out))
+    elif out is not None:
         write_drawing(seen.figure(channels), Path(out), *given)
     return seen
+
+
+def _write_numbers(seen: Activations, channels: Sequence[int] | None, out: Path) -> None:
+    from striate import schemas
+    from striate.explain.naming import check_channel
+
+    table = seen.table()
+    if channels is not None:
+        for channel in channels:
+            check_channel(channel, seen.values.shape[1], seen.layer)
+        table = table[table["channel"].isin(channels)]
+    schemas.write_table(out, table.assign(image=table["image"].map(schemas.guard)))
 
 
 def _open(model: str, device: str, engine: str) -> Classifier | Subject:
