@@ -180,3 +180,34 @@ def test_a_network_that_gets_no_new_head_is_counted_with_its_own() -> None:
     assert "With its own 1,000 classes" in str(numbers)
     with pytest.raises(UserError, match="2 last layers"):
         striate.summary("timm/levit_128s", head_hidden=8)
+
+
+class Queries(nn.Module):
+    """A layer that takes a view of a parameter, as learned queries do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(1, 4))
+        self.linear = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(self.query.expand(len(x), -1))
+
+
+def test_a_view_of_a_parameter_goes_through_a_layer() -> None:
+    network = Queries()
+    network.query.requires_grad_(False)
+    assert striate.summary(network, input=(3, 8, 8)).multiply_adds == 4 * 2 + 2
+    assert striate.summary(Queries(), input=(3, 8, 8)).parameters == 4 + 4 * 2 + 2
+    assert [one.requires_grad for one in network.parameters()] == [False, True, True]
+
+
+def test_biases_of_transposed_convolutions_count() -> None:
+    upwards = nn.ConvTranspose2d(3, 8, 4, stride=2, padding=1)
+    assert striate.summary(upwards, input=(3, 10, 10)).multiply_adds == 3 * 8 * 16 * 100 + 8 * 20 * 20
+
+
+@pytest.mark.parametrize("size", [8, (3.5, 8, 8), None, ("a", 8, 8), (3, 8)])
+def test_an_input_that_is_no_shape_is_refused(size: object) -> None:
+    with pytest.raises(UserError, match="input"):
+        striate.summary(nn.Conv2d(3, 8, 3), input=size)

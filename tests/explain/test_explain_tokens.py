@@ -15,8 +15,8 @@ from conftest import PREPROCESS, SHAPES, SIDE, draw
 from striate import backbones
 from striate.errors import UserError
 from striate.explain import Subject, activations, class_maps
-from striate.explain.arrangement import arrangement_of
-from striate.explain.layers import channels_of, default_layer
+from striate.explain.arrangement import Grids
+from striate.explain.layers import channels_of, default_layer, last_tokens
 from striate.explain.subject import held
 
 TOLERANCE = 1e-4
@@ -126,16 +126,68 @@ def test_the_default_layer_is_deep(name: str, layer: str | None) -> None:
     assert "features.0" not in found
 
 
+class ChannelsLast(nn.Module):
+    """A linear layer and a normalisation over the channels of maps, which come last meanwhile."""
+
+    def __init__(self, channels: int, made: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, made)
+        self.norm = nn.LayerNorm(made)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.linear(x.movedim(1, -1)))
+
+
 def test_maps_of_convolutions_are_never_taken_for_another_order() -> None:
-    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.LayerNorm(8), nn.Linear(8, 8))
-    assert arrangement_of(network, (8, 8, 8), (3, 8, 8)).kind == "maps"
-    assert arrangement_of(nn.Conv2d(3, 5, 1), (5, 5, 7), (3, 5, 7)).kind == "maps"
-    assert arrangement_of(network, (4, 4, 8), (3, 8, 8)).kind == "channels last"
-    assert arrangement_of(network, (1, 16, 8), (3, 8, 8)) is None  # one window of 16
-    assert arrangement_of(network, (16, 8), (3, 8, 8)).before == 0
-    assert arrangement_of(network, (17, 8), (3, 8, 8)).before == 1
-    assert arrangement_of(network, (16, 8), (3, 8, 16)) is None
-    assert arrangement_of(network, (18, 8), (3, 8, 8)) is None
+    grids = Grids.of(nn.Sequential(nn.Conv2d(3, 8, 1), ChannelsLast(8, 8)), (3, 8, 8))
+    assert grids.arrangement((8, 8, 8)).kind == "maps"  # there is a convolution of 8
+    assert Grids.of(nn.Conv2d(3, 5, 1), (3, 5, 7)).arrangement((5, 5, 7)).kind == "maps"
+    grids = Grids.of(nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), ChannelsLast(4, 8)), (3, 8, 8))
+    assert grids.arrangement((4, 4, 8)).kind == "channels last"
+    assert grids.arrangement((4, 4, 4)).kind == "maps"
+    assert grids.arrangement((1, 16, 8)).kind == "maps"  # nothing works over its last axis
+    assert grids.arrangement((16, 8)).before == 0
+    assert grids.arrangement((17, 8)).before == 1
+    assert grids.arrangement((18, 8)) is None
+    assert Grids.of(ChannelsLast(3, 8), (3, 8, 16)).arrangement((16, 8)) is None
+    assert Grids.of(ChannelsLast(3, 8), (3, 1, 1)).arrangement((1, 1, 8)).kind == "maps"
+
+
+class Joined(nn.Module):
+    """Maps as wide as the normalisation in its head, with as many channels as no convolution puts out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.ConvTranspose2d(3, 8, 1)
+        self.joined = nn.Identity()
+        self.head = nn.Sequential(nn.Linear(16, SIDE), nn.LayerNorm(SIDE), nn.Linear(SIDE, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.joined(torch.cat([self.first(x), self.second(x)], 1)).mean((2, 3)))
+
+
+def test_a_normalisation_in_the_head_says_nothing_of_maps() -> None:
+    subject = Subject("joined", learned(Joined()), "logits", SHAPES, PREPROCESS)
+    (found,) = activations(subject, PIXELS, "joined").values()
+    assert found.values.shape == (len(PIXELS), 16, SIDE, SIDE)
+    assert class_maps(subject, PIXELS, layer="joined").values.shape[1:] == (SIDE, SIDE)
+
+
+class Frozen(nn.Module):
+    """Tokens that are computed without gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 2, stride=2), ChannelsLast(4, 8))
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x).mean((1, 2))
+
+
+def test_tokens_without_gradients_are_no_default_layer() -> None:
+    assert last_tokens(Frozen().eval(), INPUT) is None
+    assert default_layer(Frozen().eval(), INPUT) == "body.0"
 
 
 def test_values_that_are_no_grid_are_refused() -> None:

@@ -236,12 +236,40 @@ def test_a_folder_that_cannot_be_made_is_told(run, stripes, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Choose another --copy-to"):
         predict(run, stripes, copy_to=tmp_path / "file")
+    (tmp_path / "sorted").mkdir()
+    (tmp_path / "sorted" / "down").write_text("")
+    with pytest.raises(UserError, match="it is no folder"):
+        predict(run, stripes / "across", copy_to=tmp_path / "sorted", out=tmp_path / "table.csv")
+    assert [path.name for path in (tmp_path / "sorted").iterdir()] == ["down"]
+
+
+def test_what_was_measured_without_views_is_not_told_of_answers_with_them(run, stripes):
+    assert predict(run, stripes, abstain=0.1).abstention.measured is not None
+    assert predict(run, stripes, abstain=0.1, views="flip").abstention.measured is None
+    with pytest.raises(UserError, match="without --views"):
+        striate.evaluate(run.folder, stripes, abstain=0.5, views="flip")
+    with pytest.raises(UserError, match="name them as DATA"):
+        striate.evaluate(run.folder, views="flip")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [({"top": 1.5}, "top is 1.5"), ({"top": True}, "top is True"), ({"abstain": "x"}, "abstain is 'x'")],
+)
+def test_arguments_of_another_kind_are_refused(tmp_path, options, text):
+    with pytest.raises(UserError, match=text):
+        striate.predict(tmp_path, tmp_path, **options)
 
 
 @pytest.mark.parametrize(
     ("name", "safe"),
     [
         ("cat", "cat"),
+        ("x" * 199 + " y", "x" * 199),
+        ("x" * 199 + "." + "y" * 30, "x" * 199),
+        ("CON .txt", "_CON.txt"),
+        ("conin$", "_conin$"),
+        ("com¹.jpg", "_com¹.jpg"),
         ("Käfer 3", "Käfer 3"),
         ("a/b\\c:d", "a_b_c_d"),
         ("..", "_"),

@@ -26,7 +26,15 @@ OWN = "(network)"
 BEYOND = (
     "Every call of a layer counts, and so do products outside of layers: those of attention, without biases."
 )
-BIASED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+BIASED = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,10 @@ def _watched(network: nn.Module, seen: dict[nn.Module, _Seen]) -> Iterator[None]
         for module in network.modules():
             stack.callback(module.register_forward_pre_hook(enter).remove)
             stack.callback(module.register_forward_hook(leave).remove)
+        for parameter in network.parameters():  # torch's counter fails on views of those that are learned
+            if not isinstance(parameter, nn.parameter.UninitializedParameter):
+                stack.callback(parameter.requires_grad_, parameter.requires_grad)
+                parameter.requires_grad_(False)
         stack.enter_context(_operations_open())
         stack.enter_context(flops)
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,8 +81,12 @@ def check_threshold(threshold: float) -> float:
     Raises:
         UserError: it is no number from 0 to 1.
     """
-    if not 0 <= threshold <= 1 or math.isnan(threshold):
+    try:
+        fits = 0 <= threshold <= 1
+    except TypeError:  # no number
+        fits = False
+    if not fits:
         raise UserError(
-            f"abstain is {threshold}: expected a probability, 0 (answer always) to 1, as in --abstain 0.9."
+            f"abstain is {threshold!r}: expected a probability, 0 (answer always) to 1, as in --abstain 0.9."
         )
-    return threshold
+    return float(threshold)

@@ -7,11 +7,15 @@ those with windows, as Swin, put out (N, h, w, D). Both are maps (N, D, h, w) in
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+
+from striate.explain.subject import held, hooked
 
 Normalisation = (nn.LayerNorm, nn.RMSNorm)
 ASPECT = 2.0
@@ -45,50 +49,74 @@ class Arrangement:
         return maps.movedim(1, -1) if self.kind == "channels last" else maps
 
 
-def arrangement_of(
-    network: nn.Module, shape: Sequence[int], input_shape: Sequence[int]
-) -> Arrangement | None:
-    """Return how a layer's values lie; None: not in a grid.
+@dataclass(frozen=True)
+class Grids:
+    """Where a network has its values in a grid though they are no maps (C, h, w).
 
-    Tokens are recognised by their number, that of a square grid or one more, and by their width, that of a
-    normalisation or a linear layer; channels that come last by a normalisation of their number, where no
-    convolution and no normalisation has the number of what comes first.
-
-    Args:
-        network: the whole network.
-        shape: of what the layer puts out for one image.
-        input_shape: (C, H, W) of the image.
+    Attributes:
+        image: height and width of the images.
+        widths: of normalisations and linear layers: as many numbers as a token may have.
+        channels_last: shapes (h, w, D) over whose last axis a normalisation works.
     """
-    height, width = input_shape[1:]
-    if len(shape) == 2:
-        side = math.isqrt(shape[0])
-        before = shape[0] - side**2
-        fits = side > 1 and before in (0, 1) and height == width and shape[1] in _widths(network)
-        return Arrangement("tokens", before) if fits else None
-    if len(shape) != 3:
-        return None
-    first, second, last = shape
-    normalised = _normalised(network)
-    if last in normalised and first not in {*normalised, *_convolved(network)}:
-        aspect = (first / second) / (height / width)
-        return Arrangement("channels last") if 1 / ASPECT <= aspect <= ASPECT else None
-    return Arrangement("maps")
+
+    image: tuple[int, int]
+    widths: frozenset[int]
+    channels_last: frozenset[tuple[int, ...]]
+
+    @classmethod
+    def of(cls, network: nn.Module, input_shape: Sequence[int]) -> Self:
+        """Look at what the normalisations of a network put out for a blank image, (C, H, W).
+
+        What has as many channels in front as behind is told by a convolution of so many: it is maps then.
+        """
+        norms = [one for one in network.modules() if _width(one)]
+        shapes: set[tuple[int, ...]] = set()
+        if norms:
+            example = next(network.parameters(), torch.empty(0))
+            blank = torch.zeros((1, *input_shape), device=example.device, dtype=example.dtype)
+            with held(network), torch.no_grad(), ExitStack() as hooks:
+                for module in norms:
+                    hooks.enter_context(hooked(module, _noting(shapes)))
+                network(blank)
+        linear = [one for one in network.modules() if isinstance(one, nn.Linear)]
+        widths = {width for one in linear for width in (one.in_features, one.out_features)}
+        maps = {one.out_channels for one in network.modules() if isinstance(one, nn.Conv2d)}
+        certain = {shape for shape in shapes if shape[0] != shape[2] or shape[0] not in maps}
+        image = (input_shape[1], input_shape[2])
+        return cls(image, frozenset(widths | {_width(one) for one in norms}), frozenset(certain))
+
+    def arrangement(self, shape: Sequence[int]) -> Arrangement | None:
+        """Return how values of this shape, of one image, lie; None: not in a grid.
+
+        Tokens are recognised by their number, that of a square grid or one more, and by their width.
+        """
+        height, width = self.image
+        if len(shape) == 2:
+            side = math.isqrt(shape[0])
+            before = shape[0] - side**2
+            fits = side > 1 and before in (0, 1) and height == width and shape[1] in self.widths
+            return Arrangement("tokens", before) if fits else None
+        if len(shape) != 3:
+            return None
+        if tuple(shape) in self.channels_last and max(shape[:2]) > 1:
+            aspect = (shape[0] / shape[1]) / (height / width)
+            return Arrangement("channels last") if 1 / ASPECT <= aspect <= ASPECT else None
+        return Arrangement("maps")
 
 
-def _widths(network: nn.Module) -> set[int]:
-    linear = (module for module in network.modules() if isinstance(module, nn.Linear))
-    return {width for one in linear for width in (one.in_features, one.out_features)} | _normalised(network)
+def _width(module: nn.Module) -> int:
+    """Return over how many channels a normalisation works; 0 for others."""
+    if isinstance(module, Normalisation) and len(module.normalized_shape) == 1:
+        return int(module.normalized_shape[0])
+    return 0
 
 
-def _normalised(network: nn.Module) -> set[int]:
-    return set(_last_axes(network))
+def _noting(shapes: set[tuple[int, ...]]) -> Any:
+    """Return a hook that notes what a normalisation puts out as (h, w, D), and not as (D, h, w)."""
 
+    def note(module: nn.Module, inputs: Any, output: Any) -> None:
+        shape = tuple(output.shape[1:]) if isinstance(output, Tensor) else ()
+        if len(shape) == 3 and shape[2] == _width(module):
+            shapes.add(shape)
 
-def _last_axes(network: nn.Module) -> Iterator[int]:
-    for module in network.modules():
-        if isinstance(module, Normalisation) and len(module.normalized_shape) == 1:
-            yield module.normalized_shape[0]
-
-
-def _convolved(network: nn.Module) -> set[int]:
-    return {module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)}
+    return note

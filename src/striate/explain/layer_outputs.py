@@ -207,10 +207,11 @@ def _watch_torch(
 ) -> _Watched:
     from torch import Tensor
 
-    from striate.explain.arrangement import arrangement_of
+    from striate.explain.arrangement import Grids
     from striate.explain.subject import held, hooked
 
     network = _network(classifier)
+    grids = Grids.of(network, inputs.shape[1:])
     outputs: dict[LayerCall, Any] = {}
     calls: dict[str, int] = {}
 
@@ -219,7 +220,7 @@ def _watch_torch(
             calls[name] = calls.get(name, 0) + 1
             for one in layers:
                 if one.name == name and one.number in (None, calls[name]) and isinstance(output, Tensor):
-                    order = arrangement_of(network, output.shape[1:], inputs.shape[1:])
+                    order = grids.arrangement(output.shape[1:])
                     values = output if order is None else order.to_maps(output)
                     outputs[one] = values.float().cpu().clone().numpy()
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from striate.errors import UserError
-from striate.explain.arrangement import Arrangement, Normalisation, arrangement_of
+from striate.explain.arrangement import Arrangement, Grids, Normalisation
 from striate.explain.naming import LayerCall, find_call, find_name
 from striate.explain.subject import held, hooked
 
@@ -104,15 +104,17 @@ def last_tokens(network: nn.Module, input_shape: Sequence[int]) -> str | None:
     if not norms:
         return None
     seen: list[tuple[str, Arrangement, Tensor]] = []
+    grids = Grids.of(network, input_shape)
     example = next(network.parameters(), torch.empty(0))
     noise = torch.randn((1, *input_shape), generator=torch.Generator().manual_seed(0))
     with held(network), torch.inference_mode(False), torch.enable_grad(), ExitStack() as hooks:
         for name, module in norms:
-            hooks.enter_context(hooked(module, _keeping(seen, name, network, input_shape)))
+            hooks.enter_context(hooked(module, _keeping(seen, name, grids)))
         raw = network(noise.to(example.device, example.dtype).requires_grad_())
-        if not seen or not isinstance(raw, Tensor):
+        if not seen or not isinstance(raw, Tensor) or not raw.requires_grad:
             return None
         weights = torch.randn(raw.shape, generator=torch.Generator().manual_seed(1)).to(raw)
+        seen = [one for one in seen if one[2].requires_grad]
         outputs = [values for _, _, values in seen]
         gradients = torch.autograd.grad((raw * weights).sum(), outputs, allow_unused=True)
     for (name, order, _), gradient in zip(reversed(seen), reversed(gradients), strict=True):
@@ -121,11 +123,9 @@ def last_tokens(network: nn.Module, input_shape: Sequence[int]) -> str | None:
     return None
 
 
-def _keeping(
-    seen: list[tuple[str, Arrangement, Tensor]], name: str, network: nn.Module, input_shape: Sequence[int]
-) -> Any:
+def _keeping(seen: list[tuple[str, Arrangement, Tensor]], name: str, grids: Grids) -> Any:
     def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        order = arrangement_of(network, output.shape[1:], input_shape)
+        order = grids.arrangement(output.shape[1:])
         if len(output) == 1 and order is not None and order.kind != "maps":
             seen.append((name, order, output))
         return output.clone()  # an operation in place may follow
@@ -143,7 +143,7 @@ def channels_of(network: nn.Module, input_shape: Sequence[int], layer: str) -> i
     """
     name = find_layer_call(network, layer).name
     shape = next((call.shape for call in trace(network, input_shape) if call.name == name), (0,))
-    order = arrangement_of(network, shape, input_shape)
+    order = Grids.of(network, input_shape).arrangement(shape)
     return shape[0] if order is None or order.kind == "maps" else shape[-1]
 
 

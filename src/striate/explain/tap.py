@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from striate.explain.arrangement import Arrangement, arrangement_of
+from striate.explain.arrangement import Arrangement, Grids
 from striate.explain.naming import LayerCall
 from striate.explain.subject import hooked
 
@@ -19,7 +19,6 @@ class Tap:
     Attributes:
         network: the whole network.
         call: of which layer, and which of its calls; without a number each, so that the last one stays.
-        input_shape: (C, H, W) of the images.
         calls: so many calls were seen.
         shape: of what the layer put out last, for one image; None: nothing, or no tensor.
     """
@@ -27,9 +26,9 @@ class Tap:
     def __init__(self, network: nn.Module, call: LayerCall, input_shape: Sequence[int]) -> None:
         self.network = network
         self.call = call
-        self.input_shape = tuple(input_shape)
         self.calls = 0
         self.shape: tuple[int, ...] | None = None
+        self._grids = Grids.of(network, input_shape)
         self._follows = False
         self._extractor: Any = None
         self._given: tuple[Arrangement, Tensor] | None = None
@@ -66,7 +65,7 @@ class Tap:
             return output
         self.shape = tuple(output.shape[1:])
         values = output.detach()
-        order = arrangement_of(self.network, self.shape, self.input_shape)
+        order = self._grids.arrangement(self.shape)
         if order is None:
             return values.requires_grad_()
         self._given = order, values

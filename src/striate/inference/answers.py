@@ -28,8 +28,8 @@ def check_top(top: int, num_classes: int | None = None) -> int:
     Raises:
         UserError: it is less than 1, or more than there are.
     """
-    if top < 1:
-        raise UserError(f"top is {top}: expected how many classes to name, at least 1, as in --top 3.")
+    if not isinstance(top, int) or isinstance(top, bool) or top < 1:
+        raise UserError(f"top is {top!r}: expected how many classes to name, at least 1, as in --top 3.")
     if num_classes is not None and top > num_classes:
         raise UserError(f"top is {top}, but the model has {num_classes} classes; give at most that.")
     return top

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from striate import files
+from striate.errors import UserError
 
 UNSURE = "unsure"
 """Folder of the photos that are left to a person."""
 OPTION = "--copy-to"
 
 _UNSAFE = frozenset('/\\:*?"<>|')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])( *\..*)?", re.IGNORECASE)
 _MOST_BYTES = 200
 """Of a name in UTF-8; file systems take 255, and a number may follow."""
 _LONGEST_ENDING = 16
@@ -26,15 +27,15 @@ def safe_name(name: str) -> str:
     """Return `name` as one that every usual file system takes, and that leads nowhere else.
 
     Characters that cannot be printed or that mean something in a path become `_`, as does a leading hyphen;
-    dots and spaces at either end fall away; names that Windows keeps for itself get a `_` in front; what is
-    too long is cut before its ending.
+    dots and spaces at either end, and spaces before an ending, fall away; names that Windows keeps for itself
+    get a `_` in front; what is too long is cut before its ending. Where nothing is left, it is `_`.
     """
     plain = "".join(c if c.isprintable() and c not in _UNSAFE else "_" for c in name).strip(" .")
-    if plain.startswith("-") or _RESERVED.fullmatch(plain):
-        plain = "_" + plain.removeprefix("-")
     stem, ending = _parts(plain)
-    kept = stem.encode()[: _MOST_BYTES - len(ending.encode())].decode(errors="ignore")
-    return f"{kept}{ending}" or "_"
+    kept = stem.encode()[: _MOST_BYTES - len(ending.encode())].decode(errors="ignore").strip(" .")
+    if not kept or kept.startswith("-") or _RESERVED.fullmatch(kept):
+        kept = "_" + kept.removeprefix("-")
+    return f"{kept}{ending}"
 
 
 class Names:
@@ -77,31 +78,40 @@ class ClassFolders:
     classes: tuple[Path, ...]
     unsure: Path
 
+    def check(self) -> None:
+        """Make the whole folder, and refuse folders that cannot be made in it.
+
+        Raises:
+            UserError: so.
+        """
+        files.make_folder(self.folder, OPTION)
+        for each in (self.unsure, *self.classes):
+            if each.exists() and not each.is_dir():
+                raise UserError(f"cannot copy into {each}: it is no folder. Choose another {OPTION}.")
+
     def place(self, predicted: int, abstained: bool) -> Path:
         """Return the folder of a photo."""
         return self.unsure if abstained else self.classes[predicted]
 
 
-def class_folders(
-    folder: Path, class_names: Sequence[str], sources: Iterable[Path], *, abstaining: bool = False
-) -> ClassFolders:
+def class_folders(folder: Path, class_names: Sequence[str], sources: Iterable[Path]) -> ClassFolders:
     """Return the folders of `class_names` within `folder`; none is made.
+
+    A class called `unsure` gets a number.
 
     Args:
         folder: the whole.
         class_names: (K,).
         sources: folders of photos, within which nothing may be written.
-        abstaining: whether some photos are left to a person; a class called `unsure` then gets a number.
 
     Raises:
         UserError: one of the folders lies within a source.
     """
     names = Names()
-    unsure = folder / (names.give(UNSURE) if abstaining else UNSURE)
+    unsure = folder / names.give(UNSURE)
     classes = tuple(folder / names.give(safe_name(name)) for name in class_names)
-    used = (folder, *classes, *([unsure] if abstaining else []))
     for source in sources:
-        for each in used:
+        for each in (folder, unsure, *classes):
             files.check_apart(each, source, OPTION)
     return ClassFolders(folder, classes, unsure)
 
@@ -138,9 +148,11 @@ def copy_photos(
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Return a name and its ending; none where that is too long for one."""
-    stem, ending = os.path.splitext(name)
-    return (stem, ending) if len(ending.encode()) <= _LONGEST_ENDING else (name, "")
+    """Return a name and its ending; none where that is too long for one, or has a space in it."""
+    stem, dot, ending = name.rpartition(".")
+    if not dot or " " in ending or len(ending.encode()) >= _LONGEST_ENDING:
+        return name, ""
+    return stem, f".{ending}"
 
 
 def _folded(name: str) -> str:

@@ -188,12 +188,16 @@ def _check_measures(abstain: float | None, views: str, data: PathLike | None, sp
         from striate.evaluation.abstention import check_threshold
 
         check_threshold(abstain)
+        if views != "one":
+            raise UserError("--abstain measures the answers without --views; leave out one of them.")
     if views != "one":
         from striate.inference.views import check_views
 
         check_views(views)
         if data is None or split in ("train", "val"):
-            raise UserError("views are measured on the test images of DATA; leave out --set and --split.")
+            raise UserError(
+                "--views are measured on test images: name them as DATA, without --set, leave out --split."
+            )
 
 
 def _measure_abstention(run: Run, threshold: float) -> None:
@@ -206,7 +210,7 @@ def _measure_abstention(run: Run, threshold: float) -> None:
         answered = found.confidence >= threshold
         n, right = int(answered.sum()), int((answered & found.correct).sum())
         entry["abstention"] = {
-            "threshold": threshold,
+            "threshold": float(threshold),
             "samples": len(answered),
             "answered": n,
             "correct": right,

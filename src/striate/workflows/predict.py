@@ -135,7 +135,7 @@ def predict(
     listener = listener or Listener()
     given = [Path(images)] if isinstance(images, str | os.PathLike) else [Path(path) for path in images]
     if abstain is not None:
-        check_threshold(abstain)
+        abstain = check_threshold(abstain)
     if top is not None:
         check_top(top)
     check_views(views)
@@ -147,7 +147,9 @@ def predict(
     classifier = load(Path(model), device, engine)
     if top is not None:
         check_top(top, len(classifier.class_names))
-    folders = None if copy_to is None else _class_folders(Path(copy_to), classifier, given, abstain)
+    folders = None if copy_to is None else _class_folders(Path(copy_to), classifier, given)
+    if folders is not None:
+        folders.check()
     predictions = classifier.predict_files(
         paths,
         on_problem=lambda path, reason: problems.append((path, reason)),
@@ -161,7 +163,8 @@ def predict(
         raise DataError(
             f"none of the {len(problems)} images could be read; the first: {': '.join(problems[0])}."
         )
-    left = None if abstain is None else _abstain(predictions, abstain, classifier.record)
+    metrics = classifier.record.metrics if views == "one" else {}  # what was measured is without views
+    left = None if abstain is None else _abstain(predictions, abstain, classifier.record, metrics)
     copies = None if folders is None else _copy(folders, predictions, left, listener)
     table = _table(predictions, top, None if left is None else left.abstained)
     result = PredictionTable(table, predictions, tuple(problems), left, top, copies)
@@ -204,12 +207,10 @@ def _write(target: Path, result: PredictionTable, *, as_table: bool) -> None:
     files.write_text(target, "[\n" + ",\n".join(lines) + "\n]\n")
 
 
-def _class_folders(
-    folder: Path, classifier: Classifier, given: Sequence[Path], abstain: float | None
-) -> ClassFolders:
+def _class_folders(folder: Path, classifier: Classifier, given: Sequence[Path]) -> ClassFolders:
     from striate.inference.sorting import class_folders
 
-    return class_folders(folder, classifier.class_names, given, abstaining=abstain is not None)
+    return class_folders(folder, classifier.class_names, given)
 
 
 def _copy(
@@ -229,8 +230,17 @@ def _copy(
     )
 
 
-def _abstain(predictions: Predictions, threshold: float, record: BundleRecord) -> Abstention:
-    """Leave the images whose most probable class has less than `threshold` to a person."""
+def _abstain(
+    predictions: Predictions, threshold: float, record: BundleRecord, metrics: Mapping[str, Any]
+) -> Abstention:
+    """Leave the images whose most probable class has less than `threshold` to a person.
+
+    Args:
+        predictions: of the images.
+        threshold: a probability.
+        record: of the bundle.
+        metrics: measured in the same way as `predictions`; may be empty.
+    """
     confidence = predictions.probabilities.max(axis=1)
     abstained = confidence < threshold
     answers = confidence[~abstained]
@@ -238,7 +248,7 @@ def _abstain(predictions: Predictions, threshold: float, record: BundleRecord) -
         threshold,
         abstained,
         float(answers.mean()) if len(answers) else None,
-        _measured(record.metrics, threshold),
+        _measured(metrics, threshold),
         record.temperature != 1,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,8 +128,8 @@ def parse_input_shape(value: str | Sequence[int]) -> tuple[int, int, int]:
     """Return (C, H, W) for numbers or text; a `UserError` says what was expected."""
     parts = value.replace("x", ",").split(",") if isinstance(value, str) else value
     try:
-        channels, height, width = (int(part) for part in parts)
-    except ValueError:
+        channels, height, width = (int(part) if isinstance(part, str) else index(part) for part in parts)
+    except (TypeError, ValueError):
         raise UserError(f"input is {value!r}: expected channels,height,width, as in 3,32,32.") from None
     if min(channels, height, width) < 1:
         raise UserError(f"input is {value!r}: expected numbers of at least 1.")
