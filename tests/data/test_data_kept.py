@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -116,6 +118,19 @@ def test_what_would_take_too_much_disk_is_decoded_in_every_epoch(photos, monkeyp
     found, message = keep_pixels(images, digests, PREPROCESS)
     assert found is images
     assert "every epoch" in message
+
+
+def test_a_full_disk_is_told_before_pixels_are_written(photos, own_cache, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    images, digests = opened(photos)
+    found, message = keep_pixels(images, digests, PREPROCESS)
+    assert found is images
+    assert message.endswith("No space left on device.")
+    assert photos.read_files == 0
+    assert not list(own_cache.rglob("*.npy"))
 
 
 def test_images_in_memory_stay_as_they_are():

@@ -6,7 +6,11 @@ decoded. It is mapped into memory, so that 20,000 photos need no more of it than
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -71,7 +75,9 @@ def _decode_all(pixels: Pixels, key: str, preprocess: Preprocess, progress: Prog
     try:
         with cache.written(KIND, key) as folder:
             shape = (len(pixels), *preprocess.input_shape)
-            array = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+            file = folder / "images.npy"
+            array = np.lib.format.open_memmap(file, "w+", np.uint8, shape)
+            _reserve(file)
 
             def decode_row(row: int) -> None:
                 array[row] = pixels.take(np.array([row]))[0]
@@ -83,3 +89,16 @@ def _decode_all(pixels: Pixels, key: str, preprocess: Preprocess, progress: Prog
         return None
     except OSError as error:
         return f"They cannot be kept in {cache_folder()}: {error.strerror or error}."
+
+
+def _reserve(file: Path) -> None:
+    """Take the room of a whole file on the disk: a full one would end the process when the pixels are written.
+
+    Raises:
+        OSError: there is not so much room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        with open(file, "r+b") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+    elif shutil.disk_usage(file.parent).free < file.stat().st_size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
