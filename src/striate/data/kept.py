@@ -92,7 +92,7 @@ def _decode_all(pixels: Pixels, key: str, preprocess: Preprocess, progress: Prog
 
 
 def _reserve(file: Path) -> None:
-    """Take the room of a whole file on the disk: a full one would end the process when the pixels are written.
+    """Take the room of a whole file on the disk: a full one would end the process as pixels are written.
 
     Raises:
         OSError: there is not so much room.
