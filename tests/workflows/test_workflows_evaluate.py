@@ -132,9 +132,9 @@ def test_views_are_measured_beside_the_plain_accuracy(run, write_stripes, tmp_pa
     [
         ({"data": "x", "abstain": 1.5}, "abstain is 1.5"),
         ({"data": "x", "views": "flips"}, "unknown views 'flips'"),
-        ({"views": "flip"}, "measured on the test images of DATA"),
-        ({"data": "x", "views": "flip", "split": "val"}, "measured on the test images of DATA"),
-        ({"sets": {"a": "x"}, "views": "flip"}, "measured on the test images of DATA"),
+        ({"views": "flip"}, "name them as DATA, without --set or --split"),
+        ({"data": "x", "views": "flip", "split": "val"}, "name them as DATA, without --set or --split"),
+        ({"sets": {"a": "x"}, "views": "flip"}, "name them as DATA, without --set or --split"),
         (
             {"data": "x", "views": "flip", "robustness": True},
             "leave out --set, --costs, --abstain and --views",

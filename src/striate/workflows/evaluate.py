@@ -196,7 +196,7 @@ def _check_measures(abstain: float | None, views: str, data: PathLike | None, sp
         check_views(views)
         if data is None or split in ("train", "val"):
             raise UserError(
-                "--views are measured on test images: name them as DATA, without --set, leave out --split."
+                "--views are measured on test images: name them as DATA, without --set or --split."
             )
 
 
